@@ -1,0 +1,6 @@
+"""Webhooks by HTTP, to addresses that strangers choose: the guard, the client that obeys it, the notifier."""
+
+from adapters.http.guard import DEFAULT_PORTS, AddressGuard
+from adapters.http.notifier import HttpNotifier
+
+__all__ = ["DEFAULT_PORTS", "AddressGuard", "HttpNotifier"]

@@ -1,0 +1,123 @@
+"""An HTTP client for addresses that strangers choose: httpx requests over aiohttp connections that the guard sees.
+
+Only the transport of httpx is used, not its client: that adds what must not be here (cookies kept between merchants,
+redirects, proxies and passwords from the environment, decoding of bodies).
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import sys
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Final
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from adapters.http.failure import AddressRefused
+from adapters.http.guard import AddressGuard
+from adapters.http.resolver import GuardedResolver, Lookup
+
+HEAD_LINE_BYTES_MAX: Final = 8_190
+"""Of an answer's status line and of each header; aiohttp takes at most 128 headers."""
+
+READ_AHEAD_BYTES: Final = 16_384
+"""What aiohttp buffers of a body before it stops reading the socket (it stops at twice this)."""
+
+
+Target = tuple[int, int, int, str, tuple[object, ...]]
+"""What `socket.getaddrinfo` gives for an address: family, kind, protocol, name, (address, port, ...)."""
+
+
+class GuardedClient:
+    """Sends requests, each over a connection of its own, to addresses that the guard has let pass.
+
+    No connection is kept. A kept one would lead where it was checked, so no stranger gains by it; but the next
+    attempt's name would not be resolved and checked again, and where the receiver closes it between two events the
+    next POST would fail, as aiohttp rightly doesn't repeat one.
+
+    Sessions are made by the first request, in its event loop. Close the client in the same loop.
+    """
+
+    def __init__(
+        self,
+        guard: AddressGuard,
+        look_up: Lookup,
+        *,
+        connect_timeout_seconds: float,
+        unsent_timeout_seconds: float,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Take the limits: `connect_timeout_seconds` for name, connection and TLS together.
+
+        `unsent_timeout_seconds` is how long the kernel may keep bytes that the receiver doesn't take. `tls` replaces
+        the usual certificate authorities (certifi's, or those named by SSL_CERT_FILE).
+        """
+        self._guard = guard
+        self._look_up = look_up
+        self._timeouts = {"connect": connect_timeout_seconds, "pool": connect_timeout_seconds}
+        self._unsent_timeout_milliseconds = round(unsent_timeout_seconds * 1000)
+        self._tls = tls or httpx.create_ssl_context()
+        # aiohttp tells neither the resolver nor the socket factory the scheme: hence a transport for each.
+        self._transports = {scheme: self._transport(scheme) for scheme in ("http", "https")}
+
+    @asynccontextmanager
+    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> AsyncGenerator[httpx.Response]:
+        """Send the body and yield the answer once its head is there; the connection ends with the block.
+
+        The body of the answer is as sent, nothing is decoded: read it with `aiter_raw`. Raises what
+        `failure.explain` explains.
+        """
+        request = httpx.Request("POST", url, headers=headers, content=body, extensions={"timeout": self._timeouts})
+        response = await self._transports[request.url.scheme].handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        """End the sessions, and with them every connection that is still open."""
+        for transport in self._transports.values():
+            await transport.aclose()
+
+    def _transport(self, scheme: str) -> AiohttpTransport:
+        return AiohttpTransport(verify=self._tls, client=lambda: self._session(scheme))
+
+    def _session(self, scheme: str) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            ssl=self._tls,
+            resolver=GuardedResolver(self._guard, self._look_up, scheme=scheme),
+            use_dns_cache=False,
+            socket_factory=partial(self._socket, scheme=scheme),
+            force_close=True,
+            limit=0,  # the notifier counts: a wait in here would run on the receiver's time
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=HEAD_LINE_BYTES_MAX,
+            max_field_size=HEAD_LINE_BYTES_MAX,
+            read_bufsize=READ_AHEAD_BYTES,
+        )
+
+    def _socket(self, target: Target, *, scheme: str) -> socket.socket:
+        """Make the socket for this final address, or raise AddressRefused.
+
+        The last check, and the only one that sees literal addresses: aiohttp asks no resolver about them.
+        """
+        family, kind, protocol, _, (address, port, *_rest) = target
+        failure = self._guard.judge_address(str(address), scheme=scheme, port=int(str(port)))
+        if failure is not None:
+            raise AddressRefused(failure)
+        made = socket.socket(family, kind, protocol)
+        if sys.platform == "linux":
+            # A receiver with a closed window would otherwise keep the socket, and what it was sent, for ever:
+            # closing waits for the last byte.
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._unsent_timeout_milliseconds)
+        return made

@@ -1,0 +1,617 @@
+"""Domain objects to rows and back: by hand, once, here.
+
+Secrets are sealed on the way in and opened on the way out: each endpoint's signing secrets, and the body of every
+idempotency record, so that none has to be known for one that holds a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from sqlalchemy import Table
+
+from adapters.postgres import tables
+from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.event import Event, EventType
+from payments_core.idempotency import Fingerprint, Record
+from payments_core.ids import MerchantId
+from payments_core.job import Job, JobKind
+from payments_core.merchant import ApiKey, ApiKeyKind, Merchant, PaymentKey, RefreshToken, Scope, Session
+from payments_core.money import Money, currency
+from payments_core.ports import Vault
+from payments_core.refund import Refund, RefundStatus
+from payments_core.transaction import Failure, Status, StatusReason, Transaction
+from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint
+
+T = TypeVar("T")
+
+Row: TypeAlias = dict[str, Any]
+"""Values by column name."""
+Identity: TypeAlias = tuple[object, ...]
+"""The values of a primary key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind(Generic[T]):
+    """One kind of thing: its table, and how it becomes a row of it and is made of one."""
+
+    table: Table
+    to_row: Callable[[T], Row]
+    of_row: Callable[[Mapping[str, Any]], T]
+
+    def identity(self, row: Mapping[str, Any]) -> Identity:
+        """Return the row's primary key."""
+        return tuple(row[column.name] for column in self.table.primary_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kinds:
+    """All kinds that a store keeps."""
+
+    merchants: Kind[Merchant]
+    api_keys: Kind[ApiKey]
+    payment_keys: Kind[PaymentKey]
+    sessions: Kind[Session]
+    refresh_tokens: Kind[RefreshToken]
+    transactions: Kind[Transaction]
+    refunds: Kind[Refund]
+    attempts: Kind[Attempt]
+    endpoints: Kind[Endpoint]
+    deliveries: Kind[Delivery]
+    events: Kind[Event]
+    jobs: Kind[Job]
+    records: Kind[Record]
+
+
+def kinds(vault: Vault) -> Kinds:
+    """Return the kinds, whose secrets this vault seals."""
+    return Kinds(
+        merchants=Kind(table=tables.merchants, to_row=_merchant_row, of_row=_merchant),
+        api_keys=Kind(table=tables.api_keys, to_row=_api_key_row, of_row=_api_key),
+        payment_keys=Kind(table=tables.payment_keys, to_row=_payment_key_row, of_row=_payment_key),
+        sessions=Kind(table=tables.sessions, to_row=_session_row, of_row=_session),
+        refresh_tokens=Kind(table=tables.refresh_tokens, to_row=_refresh_token_row, of_row=_refresh_token),
+        transactions=Kind(table=tables.transactions, to_row=_transaction_row, of_row=_transaction),
+        refunds=Kind(table=tables.refunds, to_row=_refund_row, of_row=_refund),
+        attempts=Kind(table=tables.attempts, to_row=_attempt_row, of_row=_attempt),
+        endpoints=Kind(
+            table=tables.endpoints,
+            to_row=lambda endpoint: _endpoint_row(endpoint, vault),
+            of_row=lambda row: _endpoint(row, vault),
+        ),
+        deliveries=Kind(table=tables.deliveries, to_row=_delivery_row, of_row=_delivery),
+        events=Kind(table=tables.events, to_row=_event_row, of_row=_event),
+        jobs=Kind(table=tables.jobs, to_row=_job_row, of_row=_job),
+        records=Kind(
+            table=tables.idempotency_records,
+            to_row=lambda record: _record_row(record, vault),
+            of_row=lambda row: _record(row, vault),
+        ),
+    )
+
+
+# ── merchants and what they hold ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _merchant_row(merchant: Merchant) -> Row:
+    return {
+        "id": merchant.id,
+        "email": merchant.email,
+        "name": merchant.name,
+        "password_hash": merchant.password_hash,
+        "created_at": merchant.created_at,
+        "suspended_at": merchant.suspended_at,
+        "version": merchant.version,
+    }
+
+
+def _merchant(row: Mapping[str, Any]) -> Merchant:
+    return Merchant(
+        id=row["id"],
+        email=row["email"],
+        name=row["name"],
+        password_hash=row["password_hash"],
+        created_at=row["created_at"],
+        suspended_at=row["suspended_at"],
+        version=row["version"],
+    )
+
+
+def _api_key_row(key: ApiKey) -> Row:
+    return {
+        "merchant_id": key.merchant,
+        "id": key.id,
+        "livemode": key.livemode,
+        "kind": key.kind,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "digest": key.digest,
+        "prefix": key.prefix,
+        "last_four": key.last_four,
+        "created_at": key.created_at,
+        "expires_at": key.expires_at,
+        "revoked_at": key.revoked_at,
+        "last_used_at": key.last_used_at,
+        "version": key.version,
+    }
+
+
+def _api_key(row: Mapping[str, Any]) -> ApiKey:
+    return ApiKey(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        kind=ApiKeyKind(row["kind"]),
+        name=row["name"],
+        scopes=frozenset(map(Scope, row["scopes"])),
+        digest=row["digest"],
+        prefix=row["prefix"],
+        last_four=row["last_four"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        last_used_at=row["last_used_at"],
+        version=row["version"],
+    )
+
+
+def _payment_key_row(key: PaymentKey) -> Row:
+    return {
+        "merchant_id": key.merchant,
+        "livemode": key.livemode,
+        "id": key.id,
+        "key": key.key,
+        "is_active": key.is_active,
+        "created_at": key.created_at,
+        "version": key.version,
+    }
+
+
+def _payment_key(row: Mapping[str, Any]) -> PaymentKey:
+    return PaymentKey(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        key=row["key"],
+        is_active=row["is_active"],
+        created_at=row["created_at"],
+        version=row["version"],
+    )
+
+
+def _session_row(session: Session) -> Row:
+    return {
+        "merchant_id": session.merchant,
+        "id": session.id,
+        "livemode": session.livemode,
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "revoked_at": session.revoked_at,
+        "version": session.version,
+    }
+
+
+def _session(row: Mapping[str, Any]) -> Session:
+    return Session(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        version=row["version"],
+    )
+
+
+def _refresh_token_row(token: RefreshToken) -> Row:
+    return {
+        "merchant_id": token.merchant,
+        "digest": token.digest,
+        "session_id": token.session,
+        "created_at": token.created_at,
+        "expires_at": token.expires_at,
+        "spent_at": token.spent_at,
+        "version": token.version,
+    }
+
+
+def _refresh_token(row: Mapping[str, Any]) -> RefreshToken:
+    return RefreshToken(
+        digest=row["digest"],
+        session=row["session_id"],
+        merchant=row["merchant_id"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        spent_at=row["spent_at"],
+        version=row["version"],
+    )
+
+
+# ── money ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _failure_row(failure: Failure | None) -> Row:
+    return {
+        "failure_code": failure and failure.code,
+        "failure_message": failure and failure.message,
+        "failure_gateway_code": failure and failure.gateway_code,
+        "failure_retryable": failure and failure.retryable,
+    }
+
+
+def _failure(row: Mapping[str, Any]) -> Failure | None:
+    if row["failure_code"] is None:
+        return None
+    return Failure(
+        code=row["failure_code"],
+        message=row["failure_message"],
+        gateway_code=row["failure_gateway_code"],
+        retryable=row["failure_retryable"],
+    )
+
+
+def _amount(row: Mapping[str, Any]) -> Money:
+    return Money(amount_minor=row["amount_minor"], currency=currency(row["currency"]))
+
+
+def _status_reason(row: Mapping[str, Any]) -> StatusReason | None:
+    return None if row["status_reason"] is None else StatusReason(row["status_reason"])
+
+
+def _transaction_row(transaction: Transaction) -> Row:
+    return {
+        "merchant_id": transaction.merchant,
+        "livemode": transaction.livemode,
+        "id": transaction.id,
+        "payment_key_id": transaction.payment_key,
+        "amount_minor": transaction.amount.amount_minor,
+        "currency": transaction.amount.currency.code,
+        "status": transaction.status,
+        "status_reason": transaction.status_reason,
+        "created_at": transaction.created_at,
+        "updated_at": transaction.updated_at,
+        "completed_at": transaction.completed_at,
+        "gateway": transaction.gateway,
+        "gateway_reference": transaction.gateway_reference,
+        "payment_method": transaction.payment_method,
+        "description": transaction.description,
+        "reference": transaction.reference,
+        "customer_reference": transaction.customer_reference,
+        "metadata": dict(transaction.metadata),
+        **_failure_row(transaction.failure),
+        "refunded_minor": transaction.refunded_minor,
+        "refund_pending_minor": transaction.refund_pending_minor,
+        "refunds_count": transaction.refunds_count,
+        "facts": transaction.facts,
+        "version": transaction.version,
+    }
+
+
+def _transaction(row: Mapping[str, Any]) -> Transaction:
+    return Transaction(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        payment_key=row["payment_key_id"],
+        amount=_amount(row),
+        status=Status(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        gateway=row["gateway"],
+        status_reason=_status_reason(row),
+        description=row["description"],
+        reference=row["reference"],
+        customer_reference=row["customer_reference"],
+        metadata=row["metadata"],
+        payment_method=row["payment_method"],
+        gateway_reference=row["gateway_reference"],
+        failure=_failure(row),
+        refunded_minor=row["refunded_minor"],
+        refund_pending_minor=row["refund_pending_minor"],
+        refunds_count=row["refunds_count"],
+        completed_at=row["completed_at"],
+        facts=row["facts"],
+        version=row["version"],
+    )
+
+
+def _refund_row(refund: Refund) -> Row:
+    return {
+        "merchant_id": refund.merchant,
+        "livemode": refund.livemode,
+        "id": refund.id,
+        "transaction_id": refund.transaction,
+        "amount_minor": refund.amount.amount_minor,
+        "currency": refund.amount.currency.code,
+        "status": refund.status,
+        "status_reason": refund.status_reason,
+        "created_at": refund.created_at,
+        "updated_at": refund.updated_at,
+        "reason": refund.reason,
+        "metadata": dict(refund.metadata),
+        "gateway_reference": refund.gateway_reference,
+        **_failure_row(refund.failure),
+        "version": refund.version,
+    }
+
+
+def _refund(row: Mapping[str, Any]) -> Refund:
+    return Refund(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        transaction=row["transaction_id"],
+        amount=_amount(row),
+        status=RefundStatus(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        status_reason=_status_reason(row),
+        reason=row["reason"],
+        metadata=row["metadata"],
+        gateway_reference=row["gateway_reference"],
+        failure=_failure(row),
+        version=row["version"],
+    )
+
+
+def _attempt_row(attempt: Attempt) -> Row:
+    return {
+        "merchant_id": attempt.merchant,
+        "id": attempt.id,
+        "livemode": attempt.livemode,
+        "kind": attempt.kind,
+        "transaction_id": attempt.transaction,
+        "refund_id": attempt.refund,
+        "amount_minor": attempt.amount.amount_minor,
+        "currency": attempt.amount.currency.code,
+        "gateway": attempt.gateway,
+        "payment_method": attempt.payment_method,
+        "charge_reference": attempt.charge_reference,
+        "prepared_at": attempt.prepared_at,
+        "state": attempt.state,
+        "reference": attempt.reference,
+        "detail": attempt.detail,
+        "lookups": attempt.lookups,
+        "updated_at": attempt.updated_at,
+        "request_id": attempt.request_id,
+        "version": attempt.version,
+    }
+
+
+def _attempt(row: Mapping[str, Any]) -> Attempt:
+    return Attempt(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        kind=AttemptKind(row["kind"]),
+        transaction=row["transaction_id"],
+        refund=row["refund_id"],
+        amount=_amount(row),
+        gateway=row["gateway"],
+        payment_method=row["payment_method"],
+        charge_reference=row["charge_reference"],
+        prepared_at=row["prepared_at"],
+        state=AttemptState(row["state"]),
+        reference=row["reference"],
+        detail=row["detail"],
+        lookups=row["lookups"],
+        updated_at=row["updated_at"],
+        request_id=row["request_id"],
+        version=row["version"],
+    )
+
+
+# ── events and webhooks ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _event_row(event: Event) -> Row:
+    return {
+        "merchant_id": event.merchant,
+        "id": event.id,
+        "livemode": event.livemode,
+        "type": event.type,
+        "transaction_id": event.transaction,
+        "sequence": event.sequence,
+        "at": event.at,
+        "body": event.body,
+        "request_id": event.request_id,
+        "only_endpoint_id": event.only,
+        "position": event.position,
+    }
+
+
+def _event(row: Mapping[str, Any]) -> Event:
+    return Event(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        type=EventType(row["type"]),
+        transaction=row["transaction_id"],
+        sequence=row["sequence"],
+        at=row["at"],
+        body=row["body"],
+        request_id=row["request_id"],
+        only=row["only_endpoint_id"],
+        position=row["position"],
+    )
+
+
+def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
+    context = f"endpoint:{endpoint.id}"
+    previous = endpoint.previous_secret
+    return {
+        "merchant_id": endpoint.merchant,
+        "livemode": endpoint.livemode,
+        "id": endpoint.id,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "enabled": endpoint.enabled,
+        "secret_sealed": vault.seal(endpoint.secret.encode(), context=context),
+        "previous_secret_sealed": None if previous is None else vault.seal(previous.encode(), context=context),
+        "previous_secret_until": endpoint.previous_secret_until,
+        "created_at": endpoint.created_at,
+        "failing_since": endpoint.failing_since,
+        "removed_at": endpoint.removed_at,
+        "version": endpoint.version,
+    }
+
+
+def _endpoint(row: Mapping[str, Any], vault: Vault) -> Endpoint:
+    context = f"endpoint:{row['id']}"
+    previous = row["previous_secret_sealed"]
+    return Endpoint(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        url=row["url"],
+        events=tuple(row["events"]),
+        description=row["description"],
+        enabled=row["enabled"],
+        secret=vault.open(row["secret_sealed"], context=context).decode(),
+        created_at=row["created_at"],
+        previous_secret=None if previous is None else vault.open(previous, context=context).decode(),
+        previous_secret_until=row["previous_secret_until"],
+        failing_since=row["failing_since"],
+        removed_at=row["removed_at"],
+        version=row["version"],
+    )
+
+
+def _delivery_row(delivery: Delivery) -> Row:
+    return {
+        "merchant_id": delivery.merchant,
+        "endpoint_id": delivery.endpoint,
+        "id": delivery.id,
+        "livemode": delivery.livemode,
+        "event_id": delivery.event,
+        "event_type": delivery.event_type,
+        "status": delivery.status,
+        "created_at": delivery.created_at,
+        "updated_at": delivery.updated_at,
+        "due_at": delivery.due_at,
+        "tries": delivery.tries,
+        "attempts": [_delivery_attempt_row(attempt) for attempt in delivery.attempts],
+        "lease_token": delivery.lease_token,
+        "lease_expires_at": delivery.lease_expires_at,
+        "version": delivery.version,
+    }
+
+
+def _delivery(row: Mapping[str, Any]) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        endpoint=row["endpoint_id"],
+        event=row["event_id"],
+        event_type=EventType(row["event_type"]),
+        status=DeliveryStatus(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        due_at=row["due_at"],
+        tries=row["tries"],
+        attempts=tuple(_delivery_attempt(attempt) for attempt in row["attempts"]),
+        lease_token=row["lease_token"],
+        lease_expires_at=row["lease_expires_at"],
+        version=row["version"],
+    )
+
+
+def _delivery_attempt_row(attempt: DeliveryAttempt) -> Row:
+    return {
+        "number": attempt.number,
+        "at": attempt.at.isoformat(),
+        "milliseconds": attempt.milliseconds,
+        "status_code": attempt.status_code,
+        "error": attempt.error,
+        "excerpt": attempt.excerpt,
+    }
+
+
+def _delivery_attempt(row: Mapping[str, Any]) -> DeliveryAttempt:
+    return DeliveryAttempt(
+        number=row["number"],
+        at=datetime.fromisoformat(row["at"]),
+        milliseconds=row["milliseconds"],
+        status_code=row["status_code"],
+        error=row["error"],
+        excerpt=row["excerpt"],
+    )
+
+
+# ── work and answers ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _job_row(job: Job) -> Row:
+    return {
+        "merchant_id": job.merchant,
+        "id": job.id,
+        "kind": job.kind,
+        "subject": job.subject,
+        "due_at": job.due_at,
+        "created_at": job.created_at,
+        "failures": job.failures,
+        "last_error": job.last_error,
+        "dead_at": job.dead_at,
+        "lease_token": job.lease_token,
+        "lease_expires_at": job.lease_expires_at,
+        "request_id": job.request_id,
+    }
+
+
+def _job(row: Mapping[str, Any]) -> Job:
+    return Job(
+        id=row["id"],
+        merchant=row["merchant_id"],
+        kind=JobKind(row["kind"]),
+        subject=row["subject"],
+        due_at=row["due_at"],
+        created_at=row["created_at"],
+        failures=row["failures"],
+        last_error=row["last_error"],
+        dead_at=row["dead_at"],
+        lease_token=row["lease_token"],
+        lease_expires_at=row["lease_expires_at"],
+        request_id=row["request_id"],
+    )
+
+
+def _record_context(merchant: MerchantId, livemode: bool, key: str) -> str:
+    return f"idempotency:{merchant}:{int(livemode)}:{key}"
+
+
+def _record_row(record: Record, vault: Vault) -> Row:
+    context = _record_context(record.merchant, record.livemode, record.key)
+    return {
+        "merchant_id": record.merchant,
+        "livemode": record.livemode,
+        "key": record.key,
+        "route": record.route,
+        "status": record.status,
+        "digest": record.fingerprint.digest,
+        "fields": dict(record.fingerprint.fields),
+        "body_sealed": vault.seal(record.body, context=context),
+        "resource": record.resource,
+        "created_at": record.created_at,
+        "expires_at": record.expires_at,
+    }
+
+
+def _record(row: Mapping[str, Any], vault: Vault) -> Record:
+    context = _record_context(row["merchant_id"], row["livemode"], row["key"])
+    return Record(
+        merchant=row["merchant_id"],
+        livemode=row["livemode"],
+        key=row["key"],
+        route=row["route"],
+        status=row["status"],
+        fingerprint=Fingerprint(digest=row["digest"], fields=row["fields"]),
+        body=vault.open(row["body_sealed"], context=context),
+        resource=row["resource"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )

@@ -1,0 +1,454 @@
+"""The one home of the tables.
+
+They live in a schema of their own, so that they can be installed next to somebody else's. Each primary key begins with
+`merchant_id` where the rows belong to a merchant: this is what they would be distributed by. Two things are unique
+over all merchants and would need a reference table then: e-mail addresses, and digests of API keys and refresh tokens.
+
+Ids and keys compare by their bytes (`COLLATE "C"`): `ORDER BY id` agrees with Python and with the time in the id.
+
+Foreign keys stand where rows are few: keys, sessions, endpoints, refunds. None stands on what each payment writes
+(transactions, attempts, events, deliveries, jobs, idempotency records): a check each, on rows that the same commit has
+expected already, or of which the commit holds the merchant's revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Computed,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+
+from payments_core.attempt import AttemptKind, AttemptState
+from payments_core.job import JobKind
+from payments_core.merchant import ApiKeyKind
+from payments_core.refund import RefundStatus
+from payments_core.transaction import REFUNDS_MAX, Status, StatusReason
+from payments_core.webhook import DeliveryStatus
+
+SCHEMA: Final = "payments"
+
+metadata: Final = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(referred_table_name)s",
+    },
+)
+
+KEY: Final = Text(collation="C")
+TIME: Final = DateTime(timezone=True)
+
+
+def _key(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, KEY, nullable=nullable)
+
+
+def _text(name: str, *, nullable: bool = False) -> Column[str]:
+    return Column(name, Text, nullable=nullable)
+
+
+def _mode() -> Column[bool]:
+    return Column("livemode", Boolean, nullable=False)
+
+
+def _time(name: str, *, nullable: bool = False) -> Column[object]:
+    return Column(name, TIME, nullable=nullable)
+
+
+def _count(name: str) -> Column[int]:
+    return Column(name, Integer, nullable=False)
+
+
+def _minor(name: str) -> Column[int]:
+    return Column(name, BigInteger, nullable=False)
+
+
+def _failure() -> Iterable[Column[object] | Column[str] | Column[bool]]:
+    yield _text("failure_code", nullable=True)
+    yield _text("failure_message", nullable=True)
+    yield _text("failure_gateway_code", nullable=True)
+    yield Column("failure_retryable", Boolean, nullable=True)
+
+
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+def _currency() -> CheckConstraint:
+    return CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency")
+
+
+def _of_merchant() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(["merchant_id"], [f"{SCHEMA}.merchants.id"])
+
+
+merchants: Final = Table(
+    "merchants",
+    metadata,
+    _key("id"),
+    _key("email"),
+    _text("name", nullable=True),
+    _text("password_hash"),
+    _time("created_at"),
+    _time("suspended_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("email", name="uq_merchants_email"),
+)
+
+merchant_revisions: Final = Table(
+    "merchant_revisions",
+    metadata,
+    _key("merchant_id"),
+    _minor("revision"),
+    _minor("events"),
+    PrimaryKeyConstraint("merchant_id"),
+    _of_merchant(),
+    comment="Moved by each commit that touches the merchant: the lock on its row makes these one after another.",
+)
+
+api_keys: Final = Table(
+    "api_keys",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    _mode(),
+    _text("kind"),
+    _text("name", nullable=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    _key("digest"),
+    _text("prefix"),
+    _text("last_four"),
+    _time("created_at"),
+    _time("expires_at", nullable=True),
+    _time("revoked_at", nullable=True),
+    _time("last_used_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    UniqueConstraint("digest", name="uq_api_keys_digest"),
+    _of_merchant(),
+    _one_of("kind", ApiKeyKind),
+)
+
+payment_keys: Final = Table(
+    "payment_keys",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    _key("id"),
+    _key("key"),
+    Column("is_active", Boolean, nullable=False),
+    _time("created_at"),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "livemode", "id"),
+    UniqueConstraint("merchant_id", "livemode", "key", name="uq_payment_keys_key"),
+    _of_merchant(),
+)
+
+sessions: Final = Table(
+    "sessions",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    _mode(),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("revoked_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    _of_merchant(),
+)
+
+refresh_tokens: Final = Table(
+    "refresh_tokens",
+    metadata,
+    _key("merchant_id"),
+    _key("digest"),
+    _key("session_id"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("spent_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "digest"),
+    UniqueConstraint("digest", name="uq_refresh_tokens_digest"),
+    ForeignKeyConstraint(["merchant_id", "session_id"], [f"{SCHEMA}.sessions.merchant_id", f"{SCHEMA}.sessions.id"]),
+)
+
+transactions: Final = Table(
+    "transactions",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    _key("id"),
+    _key("payment_key_id"),
+    _minor("amount_minor"),
+    _text("currency"),
+    _text("status"),
+    _text("status_reason", nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("completed_at", nullable=True),
+    _text("gateway"),
+    _text("gateway_reference", nullable=True),
+    _text("payment_method", nullable=True),
+    _text("description", nullable=True),
+    _key("reference", nullable=True),
+    _key("customer_reference", nullable=True),
+    Column("metadata", JSON, nullable=False),
+    *_failure(),
+    _minor("refunded_minor"),
+    _minor("refund_pending_minor"),
+    _count("refunds_count"),
+    _count("facts"),
+    _count("version"),
+    # Backwards it is the list, newest first. The other lists that a merchant asks for often have an index each; every
+    # other filter (status, currency, amounts) looks at no more than `SCAN_ROWS_MAX` rows of one of them.
+    PrimaryKeyConstraint("merchant_id", "livemode", "id"),
+    _currency(),
+    _one_of("status", Status),
+    _one_of("status_reason", StatusReason),
+    CheckConstraint("amount_minor > 0", name="amount"),
+    CheckConstraint("refunded_minor >= 0", name="refunded"),
+    CheckConstraint("refund_pending_minor >= 0", name="refund_pending"),
+    CheckConstraint("refunded_minor + refund_pending_minor <= amount_minor", name="refunds_within_amount"),
+    CheckConstraint(f"refunds_count BETWEEN 0 AND {REFUNDS_MAX}", name="refunds_count"),
+    CheckConstraint(f"status <> '{Status.SUCCEEDED}' OR completed_at IS NOT NULL", name="completed"),
+    CheckConstraint(
+        "(failure_code IS NULL) = (failure_message IS NULL) AND (failure_code IS NULL) = (failure_retryable IS NULL)",
+        name="failure",
+    ),
+)
+Index(
+    "uq_transactions_reference",
+    transactions.c.merchant_id,
+    transactions.c.livemode,
+    transactions.c.reference,
+    unique=True,
+    postgresql_where=transactions.c.reference.is_not(None),
+)
+Index(
+    "ix_transactions_customer_reference",
+    transactions.c.merchant_id,
+    transactions.c.livemode,
+    transactions.c.customer_reference,
+    transactions.c.id,
+    postgresql_where=transactions.c.customer_reference.is_not(None),
+)
+Index(
+    "ix_transactions_payment_key",
+    transactions.c.merchant_id,
+    transactions.c.livemode,
+    transactions.c.payment_key_id,
+    transactions.c.id,
+)
+
+refunds: Final = Table(
+    "refunds",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    _key("id"),
+    _key("transaction_id"),
+    _minor("amount_minor"),
+    _text("currency"),
+    _text("status"),
+    _text("status_reason", nullable=True),
+    _time("created_at"),
+    _time("updated_at"),
+    _text("reason", nullable=True),
+    Column("metadata", JSON, nullable=False),
+    _text("gateway_reference", nullable=True),
+    *_failure(),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "livemode", "id"),
+    ForeignKeyConstraint(
+        ["merchant_id", "livemode", "transaction_id"],
+        [f"{SCHEMA}.transactions.merchant_id", f"{SCHEMA}.transactions.livemode", f"{SCHEMA}.transactions.id"],
+    ),
+    _currency(),
+    _one_of("status", RefundStatus),
+    _one_of("status_reason", StatusReason),
+    CheckConstraint("amount_minor > 0", name="amount"),
+    CheckConstraint(
+        "(failure_code IS NULL) = (failure_message IS NULL) AND (failure_code IS NULL) = (failure_retryable IS NULL)",
+        name="failure",
+    ),
+)
+Index("ix_refunds_transaction", refunds.c.merchant_id, refunds.c.transaction_id, refunds.c.id)
+
+attempts: Final = Table(
+    "attempts",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    _mode(),
+    _text("kind"),
+    _key("transaction_id"),
+    _key("refund_id", nullable=True),
+    Column("subject_id", KEY, Computed("COALESCE(refund_id, transaction_id)", persisted=True), nullable=False),
+    _minor("amount_minor"),
+    _text("currency"),
+    _text("gateway"),
+    _text("payment_method", nullable=True),
+    _text("charge_reference", nullable=True),
+    _time("prepared_at"),
+    _text("state"),
+    _text("reference", nullable=True),
+    _text("detail", nullable=True),
+    _count("lookups"),
+    _time("updated_at"),
+    _text("request_id", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    # Two attempts of one subject could move the money twice.
+    UniqueConstraint("merchant_id", "subject_id", name="uq_attempts_subject"),
+    _currency(),
+    _one_of("kind", AttemptKind),
+    _one_of("state", AttemptState),
+    CheckConstraint("amount_minor > 0", name="amount"),
+    CheckConstraint(f"(kind = '{AttemptKind.REFUND}') = (refund_id IS NOT NULL)", name="refund"),
+)
+
+endpoints: Final = Table(
+    "endpoints",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    _key("id"),
+    _text("url"),
+    Column("events", ARRAY(Text), nullable=False),
+    _text("description", nullable=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("secret_sealed", LargeBinary, nullable=False),
+    Column("previous_secret_sealed", LargeBinary, nullable=True),
+    _time("previous_secret_until", nullable=True),
+    _time("created_at"),
+    _time("failing_since", nullable=True),
+    _time("removed_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "livemode", "id"),
+    _of_merchant(),
+    CheckConstraint("NOT enabled OR removed_at IS NULL", name="removed"),
+)
+
+events: Final = Table(
+    "events",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    _mode(),
+    _text("type"),
+    _key("transaction_id", nullable=True),
+    Column("sequence", Integer, nullable=True),
+    _time("at"),
+    Column("body", LargeBinary, nullable=False),
+    _text("request_id", nullable=True),
+    _key("only_endpoint_id", nullable=True),
+    _minor("position"),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    UniqueConstraint("merchant_id", "position", name="uq_events_position"),
+    CheckConstraint("position > 0", name="position"),
+    CheckConstraint("(transaction_id IS NULL) = (sequence IS NULL)", name="sequence"),
+)
+# The list of one mode, which the unique positions of both modes together don't give without passing over the other's.
+Index("ix_events_list", events.c.merchant_id, events.c.livemode, events.c.position)
+Index(
+    "uq_events_sequence",
+    events.c.merchant_id,
+    events.c.transaction_id,
+    events.c.sequence,
+    unique=True,
+    postgresql_where=events.c.transaction_id.is_not(None),
+)
+
+deliveries: Final = Table(
+    "deliveries",
+    metadata,
+    _key("merchant_id"),
+    _key("endpoint_id"),
+    _key("id"),
+    _mode(),
+    _key("event_id"),
+    _text("event_type"),
+    _text("status"),
+    _time("created_at"),
+    _time("updated_at"),
+    _time("due_at", nullable=True),
+    _count("tries"),
+    Column("attempts", JSON, nullable=False),
+    _count("lease_token"),
+    _time("lease_expires_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("merchant_id", "endpoint_id", "id"),
+    _one_of("status", DeliveryStatus),
+    CheckConstraint(f"status <> '{DeliveryStatus.PENDING}' OR due_at IS NOT NULL", name="due"),
+)
+_PENDING: Final = text(f"status = '{DeliveryStatus.PENDING}'")
+Index("ix_deliveries_due", deliveries.c.due_at, postgresql_where=_PENDING)
+# A claim goes from endpoint to endpoint: one with a long queue costs the others nothing.
+Index(
+    "ix_deliveries_due_of_endpoint",
+    deliveries.c.merchant_id,
+    deliveries.c.endpoint_id,
+    deliveries.c.due_at,
+    postgresql_where=_PENDING,
+)
+
+jobs: Final = Table(
+    "jobs",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    _text("kind"),
+    _key("subject"),
+    _time("due_at"),
+    _time("created_at"),
+    _count("failures"),
+    _text("last_error", nullable=True),
+    _time("dead_at", nullable=True),
+    _count("lease_token"),
+    _time("lease_expires_at", nullable=True),
+    _text("request_id", nullable=True),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    _one_of("kind", JobKind),
+)
+Index("ix_jobs_due", jobs.c.due_at, postgresql_where=jobs.c.dead_at.is_(None))
+Index("ix_jobs_dead", jobs.c.dead_at, postgresql_where=jobs.c.dead_at.is_not(None))
+
+idempotency_records: Final = Table(
+    "idempotency_records",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    _key("key"),
+    _text("route"),
+    _count("status"),
+    _key("digest"),
+    Column("fields", JSON, nullable=False),
+    Column("body_sealed", LargeBinary, nullable=False),
+    _key("resource", nullable=True),
+    _time("created_at"),
+    _time("expires_at"),
+    PrimaryKeyConstraint("merchant_id", "livemode", "key"),
+)

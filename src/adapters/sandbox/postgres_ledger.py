@@ -1,0 +1,186 @@
+"""The sandbox's books in Postgres: a schema and connections of their own, as another company's would be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    MetaData,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    func,
+    make_url,
+    select,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.schema import CreateSchema
+
+from adapters.sandbox.ledger import ENTRIES_MAX, EntryStatus, LedgerAway, LedgerEntry, Recorded
+from payments_core.attempt import AttemptKind
+from payments_core.ids import AttemptId
+from payments_core.money import Money, currency
+
+SCHEMA: Final = "sandbox"
+CONNECTIONS_MAX: Final = 10
+ANSWER_SECONDS: Final = 2.0
+"""For one call with all its waiting, of which a decision takes two: less than the gateway's quiet period."""
+PREPARE_SECONDS: Final = 30.0
+PREPARE_LOCK: Final = 0x73616E64626F78
+"""The advisory lock's number: "sandbox" in ASCII."""
+
+_tables: Final = MetaData(schema=SCHEMA)
+
+entries: Final = Table(
+    "entries",
+    _tables,
+    Column("attempt", Text(collation="C"), primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor >= 0"), nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("status", Text, CheckConstraint("status IN ('charged', 'refunded', 'declined')"), nullable=False),
+    # Not unique by an index: ON CONFLICT minds one only, and of two calls at once one would fail on the other.
+    Column("reference", Text, nullable=False),
+    Column("charge_reference", Text),
+    Column("code", Text, CheckConstraint("(code IS NOT NULL) = (status = 'declined')")),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True)),
+)
+
+dropped_calls: Final = Table(
+    "dropped_calls",
+    _tables,
+    Column("attempt", Text(collation="C"), primary_key=True),
+    Column("at", DateTime(timezone=True), nullable=False),
+)
+
+
+class PostgresLedger:
+    """Books in the schema `sandbox` of the database at `url` (`postgresql://…`), which `prepare` makes.
+
+    Every call answers or raises LedgerAway; one on a server that is there but silent takes ANSWER_SECONDS, and up to
+    10 s more while the driver tries to cancel it.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._engine = create_async_engine(
+            make_url(url).set(drivername="postgresql+psycopg"),
+            # Each call is one statement that stands alone, or two of which the second only reads.
+            isolation_level="AUTOCOMMIT",
+            pool_size=CONNECTIONS_MAX,
+            max_overflow=0,
+            # Statements prepared on one connection fail on the next behind a pooler in transaction mode.
+            connect_args={"prepare_threshold": None},
+        )
+
+    async def prepare(self) -> None:
+        """Make the schema and its tables where they are missing; safe to run from several processes at once."""
+        async with self._answering(PREPARE_SECONDS):
+            engine = self._engine.execution_options(isolation_level="READ COMMITTED")
+            async with engine.begin() as connection:
+                await connection.execute(select(func.pg_advisory_xact_lock(PREPARE_LOCK)))
+                await connection.execute(CreateSchema(SCHEMA, if_not_exists=True))
+                await connection.run_sync(_tables.create_all)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._engine.dispose()
+
+    async def record(self, entry: LedgerEntry, /) -> Recorded:
+        """Write the entry unless its attempt has one, and return the attempt's."""
+        writing = insert(entries).values(_row(entry)).on_conflict_do_nothing(index_elements=[entries.c.attempt])
+        async with self._connected() as connection:
+            written = await connection.scalar(writing.returning(entries.c.attempt))
+            if written is not None:
+                return Recorded(entry=entry, is_new=True)
+            found = (await connection.execute(_entry_of(entry.attempt))).mappings().one()
+            return Recorded(entry=_entry(found), is_new=False)
+
+    async def revise(self, entry: LedgerEntry, /) -> LedgerEntry:
+        """Write the gateway's later decision unless there is one, and return the entry."""
+        writing = (
+            update(entries)
+            .where(entries.c.attempt == entry.attempt, entries.c.changed_at.is_(None))
+            .values(status=entry.status.value, code=entry.code, changed_at=entry.changed_at)
+        )
+        async with self._connected() as connection:
+            await connection.execute(writing)
+            return _entry((await connection.execute(_entry_of(entry.attempt))).mappings().one())
+
+    async def find(self, attempt: AttemptId, /) -> LedgerEntry | None:
+        """Return the attempt's entry, if it has one."""
+        async with self._connected() as connection:
+            found = (await connection.execute(_entry_of(attempt))).mappings().one_or_none()
+            return None if found is None else _entry(found)
+
+    async def drop_first_call(self, attempt: AttemptId, /, *, at: datetime) -> bool:
+        """Say whether this is the first such call of the attempt."""
+        writing = insert(dropped_calls).values(attempt=attempt, at=at).on_conflict_do_nothing()
+        async with self._connected() as connection:
+            return await connection.scalar(writing.returning(dropped_calls.c.attempt)) is not None
+
+    async def entries(self, *, after: str = "", limit: int = ENTRIES_MAX) -> Sequence[LedgerEntry]:
+        """Return up to `limit` entries in the order of their attempts' ids."""
+        reading = select(entries).where(entries.c.attempt > after).order_by(entries.c.attempt).limit(limit)
+        async with self._connected() as connection:
+            return [_entry(found) for found in (await connection.execute(reading)).mappings()]
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
+        async with self._answering(ANSWER_SECONDS), self._engine.connect() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _answering(self, seconds: float) -> AsyncGenerator[None]:
+        """Bound the time, and turn whatever the driver raises into LedgerAway, without its text: that holds rows."""
+        try:
+            async with asyncio.timeout(seconds):
+                yield
+        except (SQLAlchemyError, OSError) as error:
+            raise LedgerAway(f"the sandbox's ledger did not answer: {type(error).__name__}") from error
+
+
+def _entry_of(attempt: AttemptId) -> Select[Any]:
+    return select(entries).where(entries.c.attempt == attempt)
+
+
+def _row(entry: LedgerEntry) -> dict[str, object]:
+    return {
+        "attempt": entry.attempt,
+        "kind": entry.kind.value,
+        "amount_minor": entry.amount.amount_minor,
+        "currency": entry.amount.currency.code,
+        "status": entry.status.value,
+        "reference": entry.reference,
+        "charge_reference": entry.charge_reference,
+        "code": entry.code,
+        "at": entry.at,
+        "changed_at": entry.changed_at,
+    }
+
+
+def _entry(row: RowMapping) -> LedgerEntry:
+    changed_at: datetime | None = row["changed_at"]
+    return LedgerEntry(
+        attempt=AttemptId(row["attempt"]),
+        kind=AttemptKind(row["kind"]),
+        amount=Money(amount_minor=row["amount_minor"], currency=currency(row["currency"])),
+        status=EntryStatus(row["status"]),
+        reference=row["reference"],
+        charge_reference=row["charge_reference"],
+        code=row["code"],
+        at=row["at"].astimezone(UTC),
+        changed_at=None if changed_at is None else changed_at.astimezone(UTC),
+    )

@@ -1,0 +1,25 @@
+"""The passwords that everybody tries first (NIST SP 800-63B §3.1.1.2; OWASP ASVS 5.0, 6.2.4)."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Final
+
+LIST_NAME: Final = "common_passwords.txt"
+DECORATION: Final = "0123456789!?.@#$*_-"
+"""What people append, or put in front, to please a rule: `Password1!` is `password`."""
+
+
+def is_common(password: str) -> bool:
+    """Say whether a password is on the list, in whatever case, with or without digits and marks around it."""
+    folded = password.strip().casefold()
+    return folded in _COMMON or folded.strip(DECORATION) in _COMMON or len(set(folded)) <= 2
+
+
+def _read() -> frozenset[str]:
+    """Return the words of the list, comments left out."""
+    text = resources.files("adapters.security").joinpath(LIST_NAME).read_text("utf-8")
+    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+
+
+_COMMON: Final = _read()

@@ -1,0 +1,92 @@
+"""One try to move money at the gateway: written down before the call, so that no crash can forget it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from payments_core.ids import AttemptId, MerchantId, RefundId, TransactionId
+from payments_core.money import Money
+
+LOOKUP_SCHEDULE: Final[Sequence[timedelta]] = (
+    timedelta(seconds=1),
+    timedelta(seconds=5),
+    timedelta(seconds=30),
+    timedelta(minutes=5),
+    timedelta(hours=1),
+    *([timedelta(days=1)] * 5),
+)
+"""When an unknown outcome is looked up, each counted from the look-up before; then a person must look."""
+
+
+class AttemptKind(StrEnum):
+    """What is asked of the gateway; captures and voids will join."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+
+
+class AttemptState(StrEnum):
+    """What is known of the attempt."""
+
+    PREPARED = "prepared"
+    PENDING = "pending"
+    UNKNOWN = "unknown"
+    APPROVED = "approved"
+    DECLINED = "declined"
+    NEEDS_REVIEW = "needs_review"
+
+
+OPEN_STATES: Final = frozenset({AttemptState.PREPARED, AttemptState.PENDING, AttemptState.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """An attempt to charge or to refund. `refund` is set where `kind` is REFUND; `lookups` counts look-ups so far."""
+
+    id: AttemptId
+    merchant: MerchantId
+    livemode: bool
+    kind: AttemptKind
+    transaction: TransactionId
+    refund: RefundId | None
+    amount: Money
+    gateway: str
+    payment_method: str | None
+    charge_reference: str | None
+    prepared_at: datetime
+    state: AttemptState = AttemptState.PREPARED
+    reference: str | None = None
+    detail: str | None = None
+    lookups: int = 0
+    updated_at: datetime
+    request_id: str | None = None
+    version: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Say whether the gateway's word is still out."""
+        return self.state in OPEN_STATES
+
+    def approve(self, reference: str, at: datetime) -> Attempt:
+        """Return the attempt that moved money."""
+        return replace(self, state=AttemptState.APPROVED, reference=reference, detail=None, updated_at=at)
+
+    def decline(self, code: str, at: datetime) -> Attempt:
+        """Return the attempt that moved none."""
+        return replace(self, state=AttemptState.DECLINED, detail=code, updated_at=at)
+
+    def wait(self, state: AttemptState, detail: str | None, reference: str | None, at: datetime) -> Attempt:
+        """Return the attempt whose outcome is still open, after one more look or the first call."""
+        return replace(self, state=state, detail=detail, reference=reference or self.reference, updated_at=at)
+
+    def looked_up(self) -> Attempt:
+        """Return the attempt with one look-up more."""
+        return replace(self, lookups=self.lookups + 1)
+
+    def next_lookup_after(self) -> timedelta | None:
+        """Return how long to wait for the next look-up, or None where the schedule has ended."""
+        return LOOKUP_SCHEDULE[self.lookups] if self.lookups < len(LOOKUP_SCHEDULE) else None

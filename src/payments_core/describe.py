@@ -1,0 +1,207 @@
+"""The public JSON of each resource, as plain values. Answers, events and webhooks all use it; fields are only added."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import cast
+
+from payments_core.event import API_VERSION, Event, EventType
+from payments_core.idempotency import Record
+from payments_core.ids import EventId
+from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.money import Money
+from payments_core.refund import Refund
+from payments_core.transaction import Failure, Transaction
+from payments_core.values import Json, format_time
+from payments_core.webhook import Delivery, DeliveryAttempt, Endpoint
+
+JsonObject = dict[str, Json]
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else format_time(at)
+
+
+def _failure(failure: Failure | None) -> Json:
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "gateway_code": failure.gateway_code,
+        "retryable": failure.retryable,
+    }
+
+
+def merchant(merchant: Merchant) -> JsonObject:
+    """Describe a merchant."""
+    return {
+        "id": merchant.id,
+        "email": merchant.email,
+        "name": merchant.name,
+        "created_at": format_time(merchant.created_at),
+    }
+
+
+def api_key(key: ApiKey, *, secret: str | None = None) -> JsonObject:
+    """Describe an API key; its secret is there only in the answer that made it."""
+    described: JsonObject = {
+        "id": key.id,
+        "livemode": key.livemode,
+        "kind": str(key.kind),
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "prefix": key.prefix,
+        "last_four": key.last_four,
+        "created_at": format_time(key.created_at),
+        "expires_at": _time(key.expires_at),
+        "last_used_at": _time(key.last_used_at),
+    }
+    if secret is not None:
+        described["api_key"] = secret
+    return described
+
+
+def payment_key(key: PaymentKey) -> JsonObject:
+    """Describe a payment key."""
+    return {
+        "id": key.id,
+        "livemode": key.livemode,
+        "key": key.key,
+        "is_active": key.is_active,
+        "created_at": format_time(key.created_at),
+    }
+
+
+def transaction(transaction: Transaction, refunds: Sequence[Refund] = ()) -> JsonObject:
+    """Describe a transaction with its latest refunds, the newest first."""
+    currency = transaction.amount.currency
+
+    def text(amount_minor: int) -> str:
+        return Money(amount_minor=amount_minor, currency=currency).format()
+
+    return {
+        "id": transaction.id,
+        "livemode": transaction.livemode,
+        "status": str(transaction.status),
+        "status_reason": None if transaction.status_reason is None else str(transaction.status_reason),
+        "amount": transaction.amount.format(),
+        "currency": currency.code,
+        "amount_refunded": text(transaction.refunded_minor),
+        "amount_refund_pending": text(transaction.refund_pending_minor),
+        "amount_refundable": text(transaction.refundable_minor),
+        "description": transaction.description,
+        "reference": transaction.reference,
+        "customer_reference": transaction.customer_reference,
+        "metadata": dict(transaction.metadata),
+        "payment_method": transaction.payment_method,
+        "payment_key": transaction.payment_key,
+        "gateway": transaction.gateway,
+        "gateway_reference": transaction.gateway_reference,
+        "failure": _failure(transaction.failure),
+        "refunds": [refund(each) for each in refunds],
+        "created_at": format_time(transaction.created_at),
+        "updated_at": format_time(transaction.updated_at),
+        "completed_at": _time(transaction.completed_at),
+    }
+
+
+def refund(refund: Refund) -> JsonObject:
+    """Describe a refund."""
+    return {
+        "id": refund.id,
+        "livemode": refund.livemode,
+        "transaction": refund.transaction,
+        "amount": refund.amount.format(),
+        "currency": refund.amount.currency.code,
+        "status": str(refund.status),
+        "status_reason": None if refund.status_reason is None else str(refund.status_reason),
+        "reason": refund.reason,
+        "metadata": dict(refund.metadata),
+        "failure": _failure(refund.failure),
+        "created_at": format_time(refund.created_at),
+        "updated_at": format_time(refund.updated_at),
+    }
+
+
+def endpoint(endpoint: Endpoint, *, secret: str | None = None) -> JsonObject:
+    """Describe a webhook endpoint; its secret is there only in the answers that made it."""
+    described: JsonObject = {
+        "id": endpoint.id,
+        "livemode": endpoint.livemode,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "enabled": endpoint.enabled,
+        "created_at": format_time(endpoint.created_at),
+    }
+    if secret is not None:
+        described["secret"] = secret
+    return described
+
+
+def delivery(delivery: Delivery) -> JsonObject:
+    """Describe a delivery with all its attempts, the oldest first."""
+    return {
+        "id": delivery.id,
+        "livemode": delivery.livemode,
+        "endpoint": delivery.endpoint,
+        "event": delivery.event,
+        "event_type": str(delivery.event_type),
+        "status": str(delivery.status),
+        "next_attempt_at": _time(delivery.due_at),
+        "attempts": [_delivery_attempt(attempt) for attempt in delivery.attempts],
+        "created_at": format_time(delivery.created_at),
+        "updated_at": format_time(delivery.updated_at),
+    }
+
+
+def _delivery_attempt(attempt: DeliveryAttempt) -> JsonObject:
+    return {
+        "number": attempt.number,
+        "at": format_time(attempt.at),
+        "milliseconds": attempt.milliseconds,
+        "status_code": attempt.status_code,
+        "error": attempt.error,
+        "response": attempt.excerpt,
+    }
+
+
+def event_body(
+    id: EventId, type: EventType, *, livemode: bool, at: datetime, sequence: int | None, data: JsonObject
+) -> JsonObject:
+    """Describe an event as it is sent and as `GET /api/events/` gives it."""
+    return {
+        "id": id,
+        "type": str(type),
+        "api_version": API_VERSION,
+        "livemode": livemode,
+        "timestamp": format_time(at),
+        "sequence": sequence,
+        "data": data,
+    }
+
+
+def recorded_event(event: Event) -> JsonObject:
+    """Describe an event by the body that it got when it was recorded."""
+    return cast(JsonObject, json.loads(event.body))
+
+
+def idempotency_record(record: Record) -> JsonObject:
+    """Describe what an idempotency key did; not the answer, which may hold a secret."""
+    return {
+        "key": record.key,
+        "livemode": record.livemode,
+        "route": record.route,
+        "status": record.status,
+        "resource": record.resource,
+        "created_at": format_time(record.created_at),
+        "expires_at": format_time(record.expires_at),
+    }
+
+
+def page(items: Sequence[Json], *, next: str | None, previous: str | None) -> JsonObject:
+    """Describe a page of a list; `next` and `previous` are path-relative links."""
+    return {"results": items, "next": next, "previous": previous}

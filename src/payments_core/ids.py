@@ -1,0 +1,109 @@
+"""Typed, prefixed, time-ordered ids.
+
+An id is a prefix, `_` and 26 characters of Crockford's base 32 (no I, L, O, U): 56 bits of microseconds since 1970,
+then 74 random bits. Ids of one kind therefore sort by the time at which they were made, which lets lists page by id
+alone and turns a time into a bound on ids. To everyone outside they are opaque.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final, NewType
+
+MerchantId = NewType("MerchantId", str)
+ApiKeyId = NewType("ApiKeyId", str)
+SessionId = NewType("SessionId", str)
+PaymentKeyId = NewType("PaymentKeyId", str)
+TransactionId = NewType("TransactionId", str)
+RefundId = NewType("RefundId", str)
+AttemptId = NewType("AttemptId", str)
+EndpointId = NewType("EndpointId", str)
+DeliveryId = NewType("DeliveryId", str)
+EventId = NewType("EventId", str)
+JobId = NewType("JobId", str)
+
+PREFIXES: Final = {
+    "mer": MerchantId,
+    "apk": ApiKeyId,
+    "ses": SessionId,
+    "key": PaymentKeyId,
+    "txn": TransactionId,
+    "rfn": RefundId,
+    "att": AttemptId,
+    "whk": EndpointId,
+    "dlv": DeliveryId,
+    "evt": EventId,
+    "job": JobId,
+}
+"""The whole list, so that no two kinds share a prefix."""
+
+ID_LENGTH_MAX: Final = 255
+"""What a client must reckon with; ours are 30 long."""
+
+BODY_LENGTH: Final = 26
+RANDOM_BITS: Final = 74
+SEED_BYTES: Final = 32
+
+_ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def microseconds(at: datetime) -> int:
+    """Return the microseconds since 1970 of an aware time."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def _encode(number: int) -> str:
+    """Return 130 bits as 26 characters."""
+    pairs = [""] * (BODY_LENGTH // 2)
+    for index in range(BODY_LENGTH // 2 - 1, -1, -1):
+        pairs[index] = _PAIRS[number & 1023]
+        number >>= 10
+    return "".join(pairs)
+
+
+def lowest_id(prefix: str, at: datetime) -> str:
+    """Return a bound: ids of this kind made at `at` or later sort at or above it, earlier ones below."""
+    return f"{prefix}_{_encode(max(microseconds(at), 0) << RANDOM_BITS)}"
+
+
+def delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId:
+    """Return the id of an event's delivery to an endpoint.
+
+    It follows from the two, so that a store can make it in the statement that inserts the delivery: the event's time
+    (its first eleven characters), then fifteen hexadecimal digits of an MD5 over both ids (60 bits; no secret).
+    """
+    digest = hashlib.md5(f"{event}{endpoint}".encode(), usedforsecurity=False).hexdigest()
+    return DeliveryId(f"dlv_{event[4:15]}{digest[:15].upper()}")
+
+
+@dataclass(slots=True)
+class Moment:
+    """The time at which a command runs and the ids that it will make.
+
+    A command that is run again after a lost race gets `again()`: the same time and, in the same order, the same ids.
+    """
+
+    now: datetime
+    seed: bytes
+    _made: int = field(default=0, init=False)
+
+    def id(self, prefix: str) -> str:
+        """Return the next id of this moment."""
+        self._made += 1
+        noise = hashlib.blake2b(self.seed + self._made.to_bytes(4, "big"), digest_size=10).digest()
+        random = int.from_bytes(noise, "big") & ((1 << RANDOM_BITS) - 1)
+        return f"{prefix}_{_encode(microseconds(self.now) << RANDOM_BITS | random)}"
+
+    def secret(self, length: int) -> bytes:
+        """Return the next bytes for a secret, as unpredictable as the seed (32 bytes)."""
+        self._made += 1
+        return hashlib.shake_256(b"secret" + self.seed + self._made.to_bytes(4, "big")).digest(length)
+
+    def again(self) -> Moment:
+        """Return this moment from its start."""
+        return Moment(self.now, self.seed)

@@ -1,0 +1,66 @@
+"""Work that was promised: a row written in the same commit as its cause, claimed by a worker under a lease."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from payments_core.ids import JobId, MerchantId
+
+CLAIM_BATCH_MAX: Final = 100
+LEASE: Final = timedelta(seconds=60)
+HEARTBEAT: Final = timedelta(seconds=15)
+SWEEP_EVERY: Final = timedelta(seconds=1)
+FAILURES_MAX: Final = 12
+BACKOFF_BASE: Final = timedelta(seconds=1)
+BACKOFF_MAX: Final = timedelta(hours=1)
+ERROR_LENGTH_MAX: Final = 500
+
+
+class JobKind(StrEnum):
+    """What is to be done with the subject."""
+
+    CHARGE = "charge"
+    REFUND = "refund"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """`kind` is to be done with `subject` (the id of a transaction or a refund) at `due_at` or later.
+
+    `failures` counts unforeseen errors in a row; a dead job is kept for a person. A claim raises `lease_token`, the
+    fencing token: a write by the holder of an older one is refused with LeaseLost.
+    """
+
+    id: JobId
+    merchant: MerchantId
+    livemode: bool
+    kind: JobKind
+    subject: str
+    due_at: datetime
+    created_at: datetime
+    failures: int = 0
+    last_error: str | None = None
+    dead_at: datetime | None = None
+    lease_token: int = 0
+    lease_expires_at: datetime | None = None
+    request_id: str | None = None
+
+    def again(self, *, due_at: datetime) -> Job:
+        """Return the job, handed back and due later: it went well, and there is more to do."""
+        return replace(self, due_at=due_at, failures=0, last_error=None, lease_expires_at=None)
+
+    def fail(self, *, at: datetime, error: str) -> Job:
+        """Return the job after an unforeseen error: due again with backoff, or dead after FAILURES_MAX."""
+        failures = self.failures + 1
+        wait = min(BACKOFF_BASE * 2 ** (failures - 1), BACKOFF_MAX)
+        return replace(
+            self,
+            failures=failures,
+            last_error=error[:ERROR_LENGTH_MAX],
+            due_at=at + wait,
+            dead_at=at if failures >= FAILURES_MAX else None,
+            lease_expires_at=None,
+        )

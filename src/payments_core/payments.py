@@ -1,0 +1,364 @@
+"""Payments: the use cases, assembled from ports. What HTTP, workers and other Python projects call.
+
+Commands of a merchant give an `Answer`, whose body is the public JSON; with `once` they have one effect for each
+idempotency key. Reads are in `payments.read`, jobs in `payments.processor`, recognition in `payments.authenticator`.
+Each call raises what `payments_core.errors` draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
+from payments_core.idempotency import Once
+from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, MerchantId, Moment, PaymentKeyId, TransactionId
+from payments_core.limits import LOGIN_PER_ACCOUNT_AND_ADDRESS, LOGIN_PER_ADDRESS, REGISTRATION_PER_ADDRESS, Limit
+from payments_core.merchant import Caller, Merchant
+from payments_core.ports import (
+    AccessTokens,
+    Begin,
+    ClaimedDelivery,
+    Clock,
+    Credentials,
+    Doorbell,
+    Entropy,
+    Gateway,
+    Notifier,
+    Passwords,
+    RateLimits,
+    UnitOfWork,
+    Views,
+)
+from payments_core.units import Act, Answer, Made, Units
+from payments_core.use_cases import log_in, make_api_key, make_payment_key, manage_webhooks, replay_deliveries
+from payments_core.use_cases.authenticate import Authenticator
+from payments_core.use_cases.cancel_transaction import cancel_transaction
+from payments_core.use_cases.deliver_webhook import deliver_webhook
+from payments_core.use_cases.log_in import LogIn
+from payments_core.use_cases.make_api_key import MakeApiKey
+from payments_core.use_cases.manage_webhooks import AddEndpoint, ChangeEndpoint
+from payments_core.use_cases.pay import Pay, check_payment, pay
+from payments_core.use_cases.process_job import Processor
+from payments_core.use_cases.read_lists import Reader
+from payments_core.use_cases.refund_transaction import RefundTransaction, check_refund, refund_transaction
+from payments_core.use_cases.register_merchant import (
+    Register,
+    check_new_password,
+    check_registration,
+    normal_email,
+    register_merchant,
+)
+from payments_core.use_cases.replay_deliveries import Replay
+from payments_core.values import Encode, encode_json
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """All that Payments is assembled from. `gateways` has one for each mode that is open (False: test)."""
+
+    begin: Begin
+    views: Views
+    credentials: Credentials
+    passwords: Passwords
+    tokens: AccessTokens
+    limits: RateLimits
+    gateways: Mapping[bool, Gateway]
+    notifier: Notifier
+    doorbell: Doorbell
+    clock: Clock
+    entropy: Entropy
+    encode: Encode = encode_json
+
+
+class Payments:
+    """The facade. It keeps no state of its own but mutexes; make one for each process."""
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+        self._units = Units(
+            begin=ports.begin,
+            clock=ports.clock,
+            entropy=ports.entropy,
+            encode=ports.encode,
+            doorbell=ports.doorbell,
+        )
+        self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
+        self.read = Reader(views=ports.views, clock=ports.clock)
+        self.processor = Processor(units=self._units, clock=ports.clock, gateways=ports.gateways)
+
+    # ── accounts ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def register(self, command: Register, *, address: str | None = None) -> Answer:
+        """Open an account; the answer holds its first API key. Raises Invalid, Conflict (`email_taken`), TooMany."""
+        check_registration(command, self._ports.passwords)
+        await self._limit(REGISTRATION_PER_ADDRESS, address)
+        password_hash = await self._ports.passwords.hash(command.password)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await register_merchant(work, moment, command=command, password_hash=password_hash)
+
+        return self._answer(await self._units.run(act))
+
+    async def log_in(self, command: LogIn, *, address: str | None = None) -> Answer:
+        """Give a session key for a day. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
+        merchant = await self._check_password(command, address)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await log_in.open_session_key(work, moment, merchant=merchant, livemode=command.livemode)
+
+        return self._answer(await self._units.run(act, on=f"merchant:{merchant.id}"))
+
+    async def open_session(self, command: LogIn, *, address: str | None = None) -> Answer:
+        """Give a pair of access and refresh token. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
+        merchant = await self._check_password(command, address)
+        tokens = self._ports.tokens
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await log_in.open_session(work, moment, merchant=merchant, livemode=command.livemode, tokens=tokens)
+
+        return self._answer(await self._units.run(act))
+
+    async def refresh_session(self, refresh: str) -> Answer:
+        """Give a new pair for a refresh token, which is spent. Raises InvalidCredentials, Forbidden."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made | MerchantId:
+            return await log_in.refresh_session(work, moment, refresh=refresh, tokens=self._ports.tokens)
+
+        made = await self._units.run(act)
+        if isinstance(made, Made):
+            return self._answer(made)
+        self._ports.credentials.forget(made)
+        raise InvalidCredentials("The refresh token was used before; its session is ended, log in again.")
+
+    async def log_out(self, caller: Caller) -> None:
+        """End the session that calls. Raises Forbidden for a server key."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> None:
+            await log_in.log_out(work, moment, caller=caller)
+
+        await self._revoking(caller, act)
+
+    async def change_password(
+        self, caller: Caller, *, password: str, new_password: str, address: str | None = None
+    ) -> None:
+        """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
+        check_new_password("new_password", new_password, self._ports.passwords)
+        merchant = await self._merchant(caller)
+        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{merchant.email} {address or 'local'}")
+        if not await self._ports.passwords.verify(merchant.password_hash, password):
+            raise InvalidCredentials("The password is wrong.")
+        password_hash = await self._ports.passwords.hash(new_password)
+
+        async def act(work: UnitOfWork, moment: Moment) -> None:
+            await log_in.change_password(work, moment, checked=merchant, password_hash=password_hash)
+
+        await self._revoking(caller, act)
+
+    async def make_api_key(self, caller: Caller, command: MakeApiKey, *, once: Once | None = None) -> Answer:
+        """Make a key; its secret is in this answer only. Raises Invalid, Forbidden, RuleBroken."""
+        make_api_key.check_api_key(command, now=self._ports.clock.now())
+        if command.livemode:
+            self._gateway(livemode=True)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await make_api_key.add_api_key(work, moment, caller=caller, command=command)
+
+        return await self._units.answer(act, caller=caller, once=once)
+
+    async def rotate_api_key(self, caller: Caller, id: ApiKeyId, *, once: Once | None = None) -> Answer:
+        """Make a key like this one, which goes on for a day. Raises NotFound, Forbidden."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await make_api_key.rotate_api_key(work, moment, caller=caller, id=id)
+
+        return await self._units.answer(act, caller=caller, once=once, on=f"api_key:{id}")
+
+    async def revoke_api_key(self, caller: Caller, id: ApiKeyId) -> None:
+        """Revoke a key: at once in this process, within a second in all others. Raises NotFound."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> None:
+            await make_api_key.revoke_api_key(work, moment, caller=caller, id=id)
+
+        await self._revoking(caller, act)
+
+    async def make_payment_key(self, caller: Caller, *, once: Once | None = None) -> Answer:
+        """Open a channel for payments. Raises RuleBroken."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await make_payment_key.add_payment_key(work, moment, caller=caller)
+
+        return await self._units.answer(act, caller=caller, once=once)
+
+    async def deactivate_payment_key(self, caller: Caller, id: PaymentKeyId) -> None:
+        """Close a channel: no payment commits through it afterwards. Raises NotFound."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> None:
+            await make_payment_key.deactivate_payment_key(work, moment, caller=caller, id=id)
+
+        await self._units.run(act)
+
+    # ── money ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def pay(self, caller: Caller, command: Pay, *, once: Once | None = None) -> Answer:
+        """Accept a payment; it is processed by a worker. Raises Invalid, RuleBroken, Conflict (`reference_taken`)."""
+        amount = check_payment(command, livemode=caller.livemode)
+        self._require_key(caller, once)
+        gateway = self._gateway(livemode=caller.livemode).capabilities.name
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await pay(work, moment, caller=caller, command=command, amount=amount, gateway=gateway)
+
+        return await self._units.answer(act, caller=caller, once=once, rings=True)
+
+    async def cancel(self, caller: Caller, id: TransactionId, *, once: Once | None = None) -> Answer:
+        """Cancel a pending transaction. Raises NotFound, Conflict (`transaction_not_cancelable`)."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await cancel_transaction(work, moment, caller=caller, id=id)
+
+        return await self._units.answer(act, caller=caller, once=once, on=f"transaction:{id}", rings=True)
+
+    async def refund(self, caller: Caller, command: RefundTransaction, *, once: Once | None = None) -> Answer:
+        """Promise money back; a worker sends it. Raises Invalid, NotFound, RuleBroken."""
+        check_refund(command)
+        self._require_key(caller, once)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await refund_transaction(work, moment, caller=caller, command=command)
+
+        on = f"transaction:{command.transaction}"
+        return await self._units.answer(act, caller=caller, once=once, on=on, rings=True)
+
+    # ── webhooks ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+    async def add_endpoint(self, caller: Caller, command: AddEndpoint, *, once: Once | None = None) -> Answer:
+        """Make an endpoint; its secret is in this answer only. Raises Invalid, RuleBroken."""
+        manage_webhooks.check_endpoint(command, self._ports.notifier)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await manage_webhooks.add_endpoint(work, moment, caller=caller, command=command)
+
+        return await self._units.answer(act, caller=caller, once=once)
+
+    async def change_endpoint(self, caller: Caller, id: EndpointId, command: ChangeEndpoint) -> Answer:
+        """Change an endpoint. Raises Invalid, NotFound."""
+        manage_webhooks.check_endpoint(command, self._ports.notifier)
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await manage_webhooks.change_endpoint(work, moment, caller=caller, id=id, command=command)
+
+        return await self._units.answer(act, caller=caller, once=None, on=f"endpoint:{id}")
+
+    async def remove_endpoint(self, caller: Caller, id: EndpointId) -> None:
+        """Remove an endpoint. Raises NotFound."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> None:
+            await manage_webhooks.remove_endpoint(work, moment, caller=caller, id=id)
+
+        await self._units.run(act, on=f"endpoint:{id}")
+
+    async def rotate_endpoint_secret(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
+        """Give an endpoint a new secret; both sign for a day. Raises NotFound."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await manage_webhooks.rotate_endpoint_secret(work, moment, caller=caller, id=id)
+
+        return await self._units.answer(act, caller=caller, once=once, on=f"endpoint:{id}")
+
+    async def send_test_event(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
+        """Send a `webhook.test` event to an endpoint now. Raises NotFound, Conflict."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await manage_webhooks.send_test_event(work, moment, caller=caller, id=id)
+
+        return await self._units.answer(act, caller=caller, once=once, rings=True)
+
+    async def retry_delivery(
+        self, caller: Caller, endpoint: EndpointId, id: DeliveryId, *, once: Once | None = None
+    ) -> Answer:
+        """Send one delivery again, now. Raises NotFound, Conflict."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await replay_deliveries.retry_delivery(work, moment, caller=caller, endpoint_id=endpoint, id=id)
+
+        return await self._units.answer(act, caller=caller, once=once, on=f"delivery:{id}", rings=True)
+
+    async def replay(
+        self, caller: Caller, endpoint: EndpointId, command: Replay, *, once: Once | None = None
+    ) -> Answer:
+        """Send a window of events again, now. Raises Invalid, NotFound, Conflict."""
+
+        async def act(work: UnitOfWork, moment: Moment) -> Made:
+            return await replay_deliveries.replay_deliveries(
+                work, moment, caller=caller, endpoint_id=endpoint, command=command
+            )
+
+        return await self._units.answer(act, caller=caller, once=once, rings=True)
+
+    async def deliver(self, claimed: ClaimedDelivery) -> None:
+        """Make one attempt at a claimed delivery. Raises LeaseLost."""
+        await deliver_webhook(self._units, self._ports.notifier, self._ports.clock, claimed)
+
+    # ── what they share ───────────────────────────────────────────────────────────────────────────────────────────
+
+    def _answer(self, made: Made) -> Answer:
+        return Answer(body=self._ports.encode(made.answer), resource=made.resource)
+
+    async def _revoking(self, caller: Caller, act: Act[None]) -> None:
+        await self._units.run(act, on=f"merchant:{caller.merchant}")
+        self._ports.credentials.forget(caller.merchant)
+
+    async def _merchant(self, caller: Caller) -> Merchant:
+        async def act(work: UnitOfWork, _moment: Moment) -> Merchant:
+            return await work.merchants.get(caller.merchant)
+
+        return await self._units.run(act)
+
+    async def _check_password(self, command: LogIn, address: str | None) -> Merchant:
+        email = normal_email(command.email)
+        await self._limit(LOGIN_PER_ADDRESS, address)
+        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{email} {address or 'local'}")
+
+        async def find(work: UnitOfWork, _moment: Moment) -> Merchant | None:
+            return await work.merchants.by_email(email)
+
+        merchant = await self._units.run(find)
+        passwords = self._ports.passwords
+        password_hash = None if merchant is None else merchant.password_hash
+        if not await passwords.verify(password_hash, command.password) or merchant is None:
+            raise InvalidCredentials("The e-mail address or the password is wrong.")
+        log_in.refuse_suspended(merchant)
+        if command.livemode:
+            self._gateway(livemode=True)
+        if passwords.is_stale(merchant.password_hash):
+            return await self._rehash(merchant, command.password)
+        return merchant
+
+    async def _rehash(self, merchant: Merchant, password: str) -> Merchant:
+        password_hash = await self._ports.passwords.hash(password)
+
+        async def act(work: UnitOfWork, _moment: Moment) -> None:
+            work.merchants.save((await log_in.unchanged(work, merchant)).change_password(password_hash))
+
+        await self._units.run(act)
+        return await self._merchant(Caller(merchant=merchant.id))
+
+    async def _limit(self, limit: Limit, key: str | None) -> None:
+        if key is None:
+            return
+        allowance = await self._ports.limits.hit(limit, key)
+        if not allowance.allowed:
+            raise TooMany("Too many attempts; wait and try again.", allowance)
+
+    def _require_key(self, caller: Caller, once: Once | None) -> None:
+        if caller.livemode and once is None:
+            raise RuleBroken(
+                "idempotency_key_required", "Live mode needs an Idempotency-Key for calls that move money."
+            )
+
+    def _gateway(self, *, livemode: bool) -> Gateway:
+        gateway = self._ports.gateways.get(livemode)
+        if gateway is None:
+            raise RuleBroken("live_mode_unavailable", "This installation has no gateway for live mode.")
+        return gateway

@@ -1,0 +1,660 @@
+"""Everything that the core needs from outside, as Protocols without behaviour.
+
+The store has three faces: `Begin` (units of work, which write), `Views` (snapshots, which list) and `Claims` (workers'
+leases). They may be one object. Errors that a port raises are in its docstrings; `Unavailable` may come from each
+store call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from payments_core.attempt import Attempt
+from payments_core.event import Event, EventType
+from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
+from payments_core.idempotency import Record
+from payments_core.ids import (
+    ApiKeyId,
+    AttemptId,
+    DeliveryId,
+    EndpointId,
+    EventId,
+    MerchantId,
+    PaymentKeyId,
+    RefundId,
+    SessionId,
+    TransactionId,
+)
+from payments_core.job import Job
+from payments_core.limits import Allowance, Limit
+from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
+from payments_core.page import Position, Slice
+from payments_core.refund import Refund
+from payments_core.transaction import Status, Transaction
+from payments_core.webhook import Delivery, DeliveryStatus, Endpoint
+
+
+class Unique(StrEnum):
+    """What a store keeps unique; the `constraint` of a Duplicate."""
+
+    MERCHANT_EMAIL = "merchant_email"
+    TRANSACTION_REFERENCE = "transaction_reference"
+    IDEMPOTENCY_KEY = "idempotency_key"
+    ID = "id"
+    """Any identity, digest or other value made of randomness."""
+
+
+# ── the unit of work ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Merchants(Protocol):
+    async def get(self, id: MerchantId, /) -> Merchant:
+        """Return the merchant, or raise NotFound."""
+        ...
+
+    async def by_email(self, email: str, /) -> Merchant | None:
+        """Return the merchant with this e-mail address (lower case), if there is one."""
+        ...
+
+    def add(self, merchant: Merchant, /) -> None:
+        """Remember a new merchant; the commit raises Duplicate(MERCHANT_EMAIL) where the address is taken."""
+        ...
+
+    def save(self, merchant: Merchant, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class ApiKeys(Protocol):
+    async def get(self, merchant: MerchantId, id: ApiKeyId, /) -> ApiKey:
+        """Return the merchant's key, of either mode, or raise NotFound."""
+        ...
+
+    async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[ApiKey]:
+        """Return the merchant's keys that are neither revoked nor expired, of both modes, the oldest first."""
+        ...
+
+    def add(self, key: ApiKey, /) -> None:
+        """Remember a new key."""
+        ...
+
+    def save(self, key: ApiKey, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved.
+
+        `last_used_at` is not written: `Credentials.touch` does that, which moves no version.
+        """
+        ...
+
+
+class PaymentKeys(Protocol):
+    async def get(self, merchant: MerchantId, livemode: bool, id: PaymentKeyId, /) -> PaymentKey:
+        """Return the merchant's key, or raise NotFound."""
+        ...
+
+    async def by_key(self, merchant: MerchantId, livemode: bool, key: str, /) -> PaymentKey | None:
+        """Return the merchant's key with this public text, active or not, if there is one."""
+        ...
+
+    async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
+        """Return how many active keys the merchant has in this mode."""
+        ...
+
+    def add(self, key: PaymentKey, /) -> None:
+        """Remember a new key."""
+        ...
+
+    def save(self, key: PaymentKey, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class Sessions(Protocol):
+    async def get(self, merchant: MerchantId, id: SessionId, /) -> Session:
+        """Return the merchant's session, or raise NotFound."""
+        ...
+
+    async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[Session]:
+        """Return the merchant's sessions that are neither revoked nor expired, the oldest first."""
+        ...
+
+    async def refresh_token(self, digest: str, /) -> RefreshToken | None:
+        """Return the refresh token with this digest, spent or not, if there is one."""
+        ...
+
+    def add(self, session: Session, /) -> None:
+        """Remember a new session."""
+        ...
+
+    def save(self, session: Session, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+    def add_refresh_token(self, token: RefreshToken, /) -> None:
+        """Remember a new refresh token."""
+        ...
+
+    def save_refresh_token(self, token: RefreshToken, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved: it is spent but once."""
+        ...
+
+
+class Transactions(Protocol):
+    async def get(self, merchant: MerchantId, livemode: bool, id: TransactionId, /) -> Transaction:
+        """Return the merchant's transaction, or raise NotFound."""
+        ...
+
+    def add(self, transaction: Transaction, /) -> None:
+        """Remember a new transaction; the commit raises Duplicate(TRANSACTION_REFERENCE) for a taken reference."""
+        ...
+
+    def save(self, transaction: Transaction, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class Refunds(Protocol):
+    async def get(self, merchant: MerchantId, livemode: bool, id: RefundId, /) -> Refund:
+        """Return the merchant's refund, or raise NotFound."""
+        ...
+
+    async def latest_of(self, merchant: MerchantId, transaction: TransactionId, /, *, limit: int) -> Sequence[Refund]:
+        """Return the latest refunds of a transaction, the newest first."""
+        ...
+
+    def add(self, refund: Refund, /) -> None:
+        """Remember a new refund."""
+        ...
+
+    def save(self, refund: Refund, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class Attempts(Protocol):
+    async def get(self, merchant: MerchantId, id: AttemptId, /) -> Attempt:
+        """Return the attempt, or raise NotFound."""
+        ...
+
+    async def of(self, merchant: MerchantId, subject: TransactionId | RefundId, /) -> Attempt | None:
+        """Return the attempt to charge a transaction or to pay out a refund, if one was prepared."""
+        ...
+
+    def add(self, attempt: Attempt, /) -> None:
+        """Remember a new attempt; the commit raises Duplicate(ID) where its subject has one already."""
+        ...
+
+    def save(self, attempt: Attempt, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class Endpoints(Protocol):
+    async def get(self, merchant: MerchantId, livemode: bool, id: EndpointId, /) -> Endpoint:
+        """Return the merchant's endpoint, or raise NotFound; a removed one is not found."""
+        ...
+
+    async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
+        """Return how many endpoints the merchant has in this mode; removed ones don't count."""
+        ...
+
+    def add(self, endpoint: Endpoint, /) -> None:
+        """Remember a new endpoint."""
+        ...
+
+    def save(self, endpoint: Endpoint, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved.
+
+        An endpoint that is saved disabled or removed has its pending deliveries canceled by the same commit, after
+        that commit's own saves of deliveries.
+        """
+        ...
+
+
+class Deliveries(Protocol):
+    async def get(self, merchant: MerchantId, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
+        """Return the endpoint's delivery with all its attempts, or raise NotFound."""
+        ...
+
+    def save(self, delivery: Delivery, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved (a claim moves it)."""
+        ...
+
+    async def replay(
+        self, endpoint: Endpoint, /, *, since: datetime, until: datetime, only_failed: bool, at: datetime
+    ) -> int:
+        """Remember to make deliveries of events from `since` to before `until` due at `at`; return how many there are.
+
+        `only_failed`: those that are exhausted or canceled. Otherwise each event that the endpoint listens to, one
+        that it was never sent included. Pending ones are left as they are and not counted.
+        """
+        ...
+
+
+class Events(Protocol):
+    def add(self, event: Event, /) -> None:
+        """Remember an event; the commit gives its position and makes one pending delivery for each endpoint that
+        listens to its type in its mode (only `event.only` where that is set), due at `event.at`.
+
+        A delivery's id is `payments_core.ids.delivery_id(event.id, endpoint.id)`.
+        """
+        ...
+
+
+class Jobs(Protocol):
+    def add(self, job: Job, /) -> None:
+        """Remember a new job."""
+        ...
+
+    def save(self, job: Job, /) -> None:
+        """Remember a claimed job's new state; the commit raises LeaseLost where its `lease_token` moved."""
+        ...
+
+    def done(self, job: Job, /) -> None:
+        """Remember to remove a claimed job; the commit raises LeaseLost where its `lease_token` moved."""
+        ...
+
+
+class IdempotencyRecords(Protocol):
+    async def get(self, merchant: MerchantId, livemode: bool, key: str, /, *, at: datetime) -> Record | None:
+        """Return what the key did, unless that has expired."""
+        ...
+
+    def add(self, record: Record, /) -> None:
+        """Remember a record; the commit raises Duplicate(IDEMPOTENCY_KEY) where the key has one that has not expired
+        at `record.created_at`; one that has expired is replaced.
+        """
+        ...
+
+
+Versioned: TypeAlias = Merchant | ApiKey | PaymentKey | Session | Transaction | Refund | Endpoint
+
+
+class UnitOfWork(Protocol):
+    """Reads by identity, and writes that are remembered and applied together when the block ends.
+
+    A read is a statement of its own that sees what is committed and this unit's own writes. An exception in the block
+    discards the writes. The commit applies all of them or, raising StaleWrite, Duplicate or LeaseLost, none; it moves
+    the revision of each merchant that it touches and gives the events their positions in that order. Objects that
+    were saved are stored with the version after the one they carry; `version` 0 is one that was never stored.
+    """
+
+    @property
+    def merchants(self) -> Merchants: ...
+    @property
+    def api_keys(self) -> ApiKeys: ...
+    @property
+    def payment_keys(self) -> PaymentKeys: ...
+    @property
+    def sessions(self) -> Sessions: ...
+    @property
+    def transactions(self) -> Transactions: ...
+    @property
+    def refunds(self) -> Refunds: ...
+    @property
+    def attempts(self) -> Attempts: ...
+    @property
+    def endpoints(self) -> Endpoints: ...
+    @property
+    def deliveries(self) -> Deliveries: ...
+    @property
+    def events(self) -> Events: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def idempotency(self) -> IdempotencyRecords: ...
+
+    def expect(self, aggregate: Versioned, /) -> None:
+        """Have the commit raise StaleWrite where this aggregate's version moved; nothing of it is written."""
+        ...
+
+
+Begin: TypeAlias = Callable[[], AbstractAsyncContextManager[UnitOfWork]]
+"""Begin a unit of work; the commit happens where the block ends without an exception.
+
+Leaving the block may also raise Unavailable (nothing was done) or OutcomeUnknown.
+"""
+
+
+# ── views ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransactionFilter:
+    """None means: any. Amounts are minor units and come with a currency; both ends of a time are exclusive."""
+
+    status: Status | None = None
+    currency: str | None = None
+    payment_key: PaymentKeyId | None = None
+    reference: str | None = None
+    customer_reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    min_amount_minor: int | None = None
+    max_amount_minor: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """None means: any."""
+
+    type: EventType | None = None
+    transaction: TransactionId | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryFilter:
+    """None means: any."""
+
+    status: DeliveryStatus | None = None
+    event_type: EventType | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """Which part of a list: at most `limit` items behind (or before) a position; from its start without one."""
+
+    limit: int
+    position: Position | None = None
+
+
+class View(Protocol):
+    """One merchant in one mode as of one moment: no method names a merchant, so that none can name another's.
+
+    Lists are newest first (events: in the order of their position) and give a Slice whose keys are ids, for events
+    the position in decimal. A filter that matches rarely may give a short slice with a key to read on from.
+    """
+
+    @property
+    def revision(self) -> int:
+        """The merchant's revision at this moment."""
+        ...
+
+    async def merchant(self) -> Merchant: ...
+    async def transaction(self, id: TransactionId, /) -> Transaction:
+        """Return the transaction, or raise NotFound."""
+        ...
+
+    async def refunds_of(
+        self, transactions: Sequence[TransactionId], /, *, limit_each: int
+    ) -> Mapping[TransactionId, Sequence[Refund]]:
+        """Return the latest refunds of each, the newest first; one without refunds has an empty entry or none."""
+        ...
+
+    async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]: ...
+    async def refund(self, id: RefundId, /) -> Refund:
+        """Return the refund, or raise NotFound."""
+        ...
+
+    async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]: ...
+    async def payment_keys(self, window: Window, /) -> Slice[PaymentKey]: ...
+    async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
+        """The keys of this mode that are not revoked, expired ones and those of sessions included."""
+        ...
+
+    async def endpoint(self, id: EndpointId, /) -> Endpoint:
+        """Return the endpoint, or raise NotFound; a removed one is not found."""
+        ...
+
+    async def endpoints(self, window: Window, /) -> Slice[Endpoint]: ...
+    async def deliveries(self, endpoint: EndpointId, window: Window, filter: DeliveryFilter, /) -> Slice[Delivery]: ...
+    async def event(self, id: EventId, /) -> Event:
+        """Return the event, or raise NotFound."""
+        ...
+
+    async def events(self, window: Window, filter: EventFilter, /) -> Slice[Event]: ...
+    async def record(self, key: str, /, *, at: datetime) -> Record:
+        """Return what an idempotency key did, or raise NotFound."""
+        ...
+
+
+class Views(Protocol):
+    def view(self, merchant: MerchantId, livemode: bool, /) -> AbstractAsyncContextManager[View]:
+        """Open a snapshot: all reads in the block see one moment, the revision's. Raises NotFound for nobody."""
+        ...
+
+    async def revision(self, merchant: MerchantId, /) -> int:
+        """Return the merchant's revision, never older than what was committed before the call. Raises NotFound."""
+        ...
+
+
+# ── credentials ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """An API key and whether its merchant is suspended."""
+
+    key: ApiKey
+    suspended: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionHolder:
+    """A session and whether its merchant is suspended."""
+
+    session: Session
+    suspended: bool
+
+
+class Credentials(Protocol):
+    """What authentication looks up. A cache may decorate it: up to a second old, never older."""
+
+    async def api_key(self, digest: str, /) -> KeyHolder | None:
+        """Return the API key with this digest, valid or not, if there is one."""
+        ...
+
+    async def session(self, merchant: MerchantId, id: SessionId, /) -> SessionHolder | None:
+        """Return the merchant's session, valid or not, if there is one."""
+        ...
+
+    async def touch(self, merchant: MerchantId, id: ApiKeyId, /, *, at: datetime) -> None:
+        """Note the key's last use. Moves no version and no revision."""
+        ...
+
+    def forget(self, merchant: MerchantId, /) -> None:
+        """Drop whatever is remembered of this merchant's credentials: some were revoked just now."""
+        ...
+
+
+class Passwords(Protocol):
+    async def hash(self, password: str, /) -> str:
+        """Return the hash to keep. Raises Unavailable where too many wait."""
+        ...
+
+    async def verify(self, password_hash: str | None, password: str, /) -> bool:
+        """Say whether the password is right. None is an unknown account: False, after the same time."""
+        ...
+
+    def is_stale(self, password_hash: str, /) -> bool:
+        """Say whether the hash was made with other parameters than today's."""
+        ...
+
+    def is_common(self, password: str, /) -> bool:
+        """Say whether it is among the passwords that attackers try first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccessClaims:
+    """What an access token says."""
+
+    merchant: MerchantId
+    session: SessionId
+    livemode: bool
+    token_id: str
+    issued_at: datetime
+    expires_at: datetime
+
+
+class AccessTokens(Protocol):
+    def issue(self, claims: AccessClaims, /) -> str:
+        """Return the signed token (RFC 9068)."""
+        ...
+
+    def read(self, token: str, /, *, at: datetime) -> AccessClaims:
+        """Return what the token says, or raise InvalidCredentials: malformed, forged, expired, of another kind."""
+        ...
+
+
+class Vault(Protocol):
+    def seal(self, plain: bytes, /, *, context: str) -> bytes:
+        """Encrypt and authenticate; it opens in the same context only."""
+        ...
+
+    def open(self, sealed: bytes, /, *, context: str) -> bytes:
+        """Return what was sealed, or raise Unreadable."""
+        ...
+
+
+class RateLimits(Protocol):
+    async def hit(self, limit: Limit, key: str, /) -> Allowance:
+        """Count one, over all processes. Never raises because the counter is away, and never says "no limit" then."""
+        ...
+
+
+class Cache(Protocol):
+    """Bytes under a key. It may forget at any time; it never gives what was not put."""
+
+    async def get(self, key: str, /) -> bytes | None:
+        """Return the bytes, or None: never put, forgotten, or the cache is away."""
+        ...
+
+    async def put(self, key: str, value: bytes, /, *, ttl_seconds: int) -> None:
+        """Remember the bytes for a while. Never raises because the cache is away."""
+        ...
+
+
+# ── workers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedDelivery:
+    """A delivery with all that it takes to make it."""
+
+    delivery: Delivery
+    endpoint: Endpoint
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """What waits: counts, and how long the oldest due job has been due, in seconds."""
+
+    jobs_due: int
+    jobs_dead: int
+    deliveries_due: int
+    oldest_due_seconds: float
+
+
+class Claims(Protocol):
+    """Leases on due work. A claim raises the fencing token and ends what an expired lease held."""
+
+    async def claim_jobs(self, *, at: datetime, limit: int, lease: timedelta) -> Sequence[Job]:
+        """Lease up to `limit` due jobs that nobody holds, the longest due first; dead ones are passed over."""
+        ...
+
+    async def claim_deliveries(
+        self,
+        *,
+        at: datetime,
+        limit: int,
+        lease: timedelta,
+        limits_each: Mapping[EndpointId, int],
+        limit_each: int,
+    ) -> Sequence[ClaimedDelivery]:
+        """Lease up to `limit` due deliveries that nobody holds, at most `limit_each` for one endpoint, or what
+        `limits_each` allows it (endpoints that have some in flight already).
+        """
+        ...
+
+    async def extend(self, jobs: Sequence[Job], deliveries: Sequence[Delivery], /, *, until: datetime) -> None:
+        """Extend leases that are still held; others are left alone."""
+        ...
+
+    async def release(self, jobs: Sequence[Job], deliveries: Sequence[Delivery], /) -> None:
+        """Hand back what is still held, due as before."""
+        ...
+
+    async def backlog(self, *, at: datetime) -> Backlog:
+        """Count what waits."""
+        ...
+
+    async def next_due_at(self) -> datetime | None:
+        """Return when the next job or delivery that nobody holds is due, if there is one."""
+        ...
+
+
+class Gateway(Protocol):
+    """Another company's system that moves money. Never raises for what it or the network does: that is `Unknown`."""
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def submit(self, submission: Submission, /) -> Outcome:
+        """Ask for the money to move, with the submission's id as the gateway's idempotency key."""
+        ...
+
+    async def lookup(self, submission: Submission, /) -> Sighting:
+        """Ask what became of a submission."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notification:
+    """One post to an endpoint."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """The receiver answered; `excerpt` is the start of its answer, without card numbers."""
+
+    status_code: int
+    milliseconds: int
+    excerpt: str
+    retry_after_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreached:
+    """Nothing came back. Codes: blocked_address, invalid_url, dns, connect, tls, timeout, protocol, too_large."""
+
+    code: str
+    message: str
+    milliseconds: int
+
+
+class Notifier(Protocol):
+    def refuses(self, url: str, /) -> str | None:
+        """Return why an endpoint cannot have this URL, as far as the URL alone tells; None where it can."""
+        ...
+
+    async def send(self, notification: Notification, /) -> Answered | Unreached:
+        """Post it. Never raises for what the receiver or the network does, and takes a bounded time."""
+        ...
+
+
+class Doorbell(Protocol):
+    def ring(self, /) -> None:
+        """Say that there is work. Never waits, never raises; a ring may be lost, doubled or late."""
+        ...
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Return the time, aware, in UTC."""
+        ...
+
+
+Entropy: TypeAlias = Callable[[int], bytes]
+"""Return that many unpredictable bytes (`os.urandom`, or a seeded source in a simulation)."""

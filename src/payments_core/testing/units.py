@@ -1,0 +1,441 @@
+"""What every unit of work must pass: all or nothing, one writer of a version, merchants apart, revisions."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from payments_core.errors import NotFound, StaleWrite
+from payments_core.merchant import PaymentKey
+from payments_core.testing.builders import (
+    NOW,
+    a_job,
+    a_merchant,
+    a_payment_key,
+    a_record,
+    a_refund,
+    a_session,
+    a_transaction,
+    an_api_key,
+    an_attempt,
+    an_endpoint,
+    an_event,
+)
+from payments_core.testing.changes import KINDS, MODE_KINDS, change, change_otherwise, one_of_each
+from payments_core.testing.subject import (
+    Kept,
+    Shop,
+    Store,
+    add,
+    get,
+    open_shop,
+    put,
+    save,
+    stored,
+    stored_transaction,
+    write,
+)
+from payments_core.transaction import Status
+
+WRITERS = 20
+ROUNDS_MAX = 10 * WRITERS
+
+
+class Boom(Exception):
+    """What goes wrong inside a block."""
+
+
+async def _one_of(store: Store, shop: Shop, kind: str) -> Kept:
+    """Return a stored thing of the kind as it is read back."""
+    things = one_of_each(shop)
+    await put(store, *things.values())
+    own: dict[str, Kept] = {"merchant": shop.merchant, "payment_key": shop.key, **things}
+    return await stored(store, own[kind])
+
+
+class UnitsContract:
+    """Adapters supply `store`."""
+
+    # ── all or nothing
+
+    async def test_what_a_unit_adds_is_there_when_its_block_has_ended(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        await put(store, transaction)
+        assert (await stored_transaction(store, transaction)).status is Status.PENDING
+
+    async def test_nothing_is_written_before_the_block_has_ended(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        async with store.begin() as work:
+            work.transactions.add(transaction)
+            with pytest.raises(NotFound):
+                await stored(store, transaction)
+        assert await stored(store, transaction)
+
+    async def test_a_unit_whose_block_raises_writes_nothing(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction, event, record = a_transaction(shop.key), an_event(shop.merchant), a_record(shop.merchant)
+        before = await store.revision(shop.merchant.id)
+        with pytest.raises(Boom):
+            async with store.begin() as work:
+                for thing in (transaction, event, record, a_job(transaction)):
+                    add(work, thing)
+                work.merchants.save(replace(shop.merchant, name="Never Written"))
+                await work.merchants.get(shop.merchant.id)
+                raise Boom
+        assert await store.revision(shop.merchant.id) == before
+        assert await stored(store, shop.merchant) == shop.merchant
+        async with store.view(shop.merchant.id, False) as view:
+            with pytest.raises(NotFound):
+                await view.transaction(transaction.id)
+            with pytest.raises(NotFound):
+                await view.event(event.id)
+            with pytest.raises(NotFound):
+                await view.record(record.key, at=record.created_at)
+        assert await store.claims.next_due_at() is None
+
+    async def test_a_refused_commit_writes_nothing_of_its_unit(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await write(store, replace(shop.merchant, name="Written First"))
+        before = await store.revision(shop.merchant.id)
+        transaction, event, record = a_transaction(shop.key), an_event(shop.merchant), a_record(shop.merchant)
+        with pytest.raises(StaleWrite):
+            async with store.begin() as work:
+                for thing in (record, transaction, event, a_job(transaction)):
+                    add(work, thing)
+                work.payment_keys.save(shop.key.deactivate())
+                work.merchants.save(replace(shop.merchant, name="Written Second"))
+        assert await store.revision(shop.merchant.id) == before
+        assert await store.claims.next_due_at() is None
+        async with store.view(shop.merchant.id, False) as view:
+            assert (await view.merchant()).name == "Written First"
+            with pytest.raises(NotFound):
+                await view.transaction(transaction.id)
+            with pytest.raises(NotFound):
+                await view.event(event.id)
+            with pytest.raises(NotFound):
+                await view.record(record.key, at=record.created_at)
+        assert await stored(store, shop.key) == shop.key
+
+    async def test_a_refused_unit_can_be_made_again_with_the_same_ids(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await write(store, replace(shop.merchant, name="Written First"))
+        transaction, event = a_transaction(shop.key), an_event(shop.merchant)
+        job = a_job(transaction)
+        with pytest.raises(StaleWrite):
+            async with store.begin() as work:
+                for thing in (transaction, event, job):
+                    add(work, thing)
+                work.expect(shop.merchant)
+        await put(store, transaction, event, job)
+        async with store.view(shop.merchant.id, False) as view:
+            assert (await view.event(event.id)).position == 1
+            assert (await view.transaction(transaction.id)).id == transaction.id
+
+    # ── one writer of a version
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_the_second_writer_of_one_version_is_refused(self, store: Store, kind: str) -> None:
+        thing = await _one_of(store, await open_shop(store), kind)
+        await write(store, change(thing))
+        first = await stored(store, thing)
+        with pytest.raises(StaleWrite):
+            await write(store, change_otherwise(thing))
+        assert await stored(store, thing) == first
+        assert first == replace(change(thing), version=first.version)
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_what_was_read_back_can_be_written_again_and_again(self, store: Store, kind: str) -> None:
+        thing = await _one_of(store, await open_shop(store), kind)
+        versions = [thing.version]
+        for _ in range(3):
+            await write(store, await stored(store, thing))
+            versions.append((await stored(store, thing)).version)
+        assert versions == list(range(thing.version, thing.version + 4))
+
+    async def test_of_many_writers_of_one_version_exactly_one_is_accepted(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        await put(store, transaction)
+        read = await stored_transaction(store, transaction)
+
+        async def describe(number: int) -> None:
+            async with store.begin() as work:
+                await work.merchants.get(shop.merchant.id)
+                work.transactions.save(replace(read, description=str(number)))
+
+        answers = await asyncio.gather(*(describe(number) for number in range(WRITERS)), return_exceptions=True)
+        accepted = [number for number, answer in enumerate(answers) if answer is None]
+        assert len(accepted) == 1
+        assert sum(isinstance(answer, StaleWrite) for answer in answers) == WRITERS - 1
+        assert (await stored_transaction(store, transaction)).description == str(accepted[0])
+
+    async def test_writers_that_read_again_when_refused_lose_no_update(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        await put(store, transaction)
+
+        async def count_one_more() -> None:
+            for _ in range(ROUNDS_MAX):
+                try:
+                    async with store.begin() as work:
+                        read = await work.transactions.get(shop.merchant.id, False, transaction.id)
+                        work.transactions.save(replace(read, facts=read.facts + 1))
+                except StaleWrite:
+                    continue
+                return
+            raise AssertionError("refused more often than there are others who could have come first")
+
+        await asyncio.gather(*(count_one_more() for _ in range(WRITERS)))
+        assert (await stored_transaction(store, transaction)).facts == WRITERS
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_what_was_never_stored_cannot_be_saved(self, store: Store, kind: str) -> None:
+        shop = await open_shop(store)
+        never: dict[str, Kept] = {
+            "merchant": a_merchant(),
+            "payment_key": a_payment_key(shop.merchant),
+            **one_of_each(shop),
+        }
+        with pytest.raises(StaleWrite):
+            await write(store, replace(never[kind], version=1))
+
+    async def test_another_merchants_thing_cannot_be_saved_under_its_id(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        transaction = a_transaction(shop.key)
+        await put(store, transaction)
+        read = await stored_transaction(store, transaction)
+        with pytest.raises(StaleWrite):
+            await write(store, replace(read, merchant=other.merchant.id, payment_key=other.key.id, description="stolen"))
+        assert await stored_transaction(store, transaction) == read
+
+    # ── own writes
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_a_unit_reads_its_own_changes(self, store: Store, kind: str) -> None:
+        thing = await _one_of(store, await open_shop(store), kind)
+        changed = change(thing)
+        async with store.begin() as work:
+            save(work, changed)
+            read = await get(work, thing)
+            assert read == replace(changed, version=read.version)
+
+    async def test_a_unit_reads_what_it_added(self, store: Store) -> None:
+        shop = await open_shop(store)
+        merchant = a_merchant()
+        async with store.begin() as work:
+            for thing in (merchant, a_payment_key(merchant), *one_of_each(shop).values()):
+                add(work, thing)
+                read = await get(work, thing)
+                assert read == replace(thing, version=read.version)
+
+    async def test_searches_of_a_unit_see_its_own_writes(self, store: Store) -> None:
+        shop = await open_shop(store)
+        id = shop.merchant.id
+        newcomer, payment_key, api_key = a_merchant(), a_payment_key(shop.merchant), an_api_key(shop.merchant)
+        session, transaction = a_session(shop.merchant), a_transaction(shop.key)
+        refund, attempt, endpoint = a_refund(transaction), an_attempt(transaction), an_endpoint(shop.merchant)
+        record = a_record(shop.merchant)
+        async with store.begin() as work:
+            for thing in (newcomer, payment_key, api_key, session, transaction, refund, attempt, endpoint):
+                add(work, thing)
+            work.idempotency.add(record)
+            found = await work.merchants.by_email(newcomer.email)
+            assert found is not None
+            assert found.id == newcomer.id
+            by_key = await work.payment_keys.by_key(id, False, payment_key.key)
+            assert by_key is not None
+            assert by_key.id == payment_key.id
+            assert await work.payment_keys.count(id, False) == 2
+            work.payment_keys.save(shop.key.deactivate())
+            assert await work.payment_keys.count(id, False) == 1
+            assert [key.id for key in await work.api_keys.valid_of(id, at=NOW)] == [api_key.id]
+            assert [one.id for one in await work.sessions.valid_of(id, at=NOW)] == [session.id]
+            assert [one.id for one in await work.refunds.latest_of(id, transaction.id, limit=5)] == [refund.id]
+            prepared = await work.attempts.of(id, transaction.id)
+            assert prepared is not None
+            assert prepared.id == attempt.id
+            assert await work.endpoints.count(id, False) == 1
+            assert await work.idempotency.get(id, False, record.key, at=record.created_at) == record
+
+    async def test_the_last_of_several_saves_in_one_unit_is_stored_once(self, store: Store) -> None:
+        shop = await open_shop(store)
+        async with store.begin() as work:
+            work.merchants.save(replace(shop.merchant, name="First"))
+            again = await work.merchants.get(shop.merchant.id)
+            work.merchants.save(replace(again, name="Last"))
+        read = await stored(store, shop.merchant)
+        assert read == replace(shop.merchant, name="Last", version=read.version)
+        await write(store, read)
+
+    async def test_what_is_added_and_saved_in_one_unit_is_stored_in_its_last_state(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        async with store.begin() as work:
+            work.transactions.add(transaction)
+            added = await work.transactions.get(shop.merchant.id, False, transaction.id)
+            work.transactions.save(replace(added, description="changed at once"))
+        read = await stored_transaction(store, transaction)
+        assert read.description == "changed at once"
+        await write(store, read)
+
+    # ── expectations
+
+    async def test_an_expectation_that_holds_lets_the_unit_through(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        async with store.begin() as work:
+            work.expect(shop.merchant)
+            work.expect(shop.key)
+            work.expect(shop.key)
+            work.transactions.add(transaction)
+        assert await stored(store, transaction)
+        assert await stored(store, shop.key) == shop.key
+
+    @pytest.mark.parametrize(
+        "kind", ["merchant", "payment_key", "api_key", "session", "transaction", "refund", "endpoint"]
+    )
+    async def test_a_unit_whose_expectation_moved_is_refused(self, store: Store, kind: str) -> None:
+        shop = await open_shop(store)
+        thing = await _one_of(store, shop, kind)
+        transaction = a_transaction(shop.key)
+        with pytest.raises(StaleWrite):
+            async with store.begin() as work:
+                work.transactions.add(transaction)
+                work.expect(thing)  # type: ignore[arg-type]  # only kinds that can be expected are listed above
+                await write(store, change(thing))
+        with pytest.raises(NotFound):
+            await stored(store, transaction)
+
+    async def test_what_is_expected_can_be_saved_too(self, store: Store) -> None:
+        shop = await open_shop(store)
+        async with store.begin() as work:
+            work.expect(shop.merchant)
+            work.merchants.save(replace(shop.merchant, name="Expected"))
+        with pytest.raises(StaleWrite):
+            async with store.begin() as work:
+                work.expect(shop.merchant)
+                work.merchants.save(replace(shop.merchant, name="Expected Too Late"))
+        read = await stored(store, shop.merchant)
+        assert read == replace(shop.merchant, name="Expected", version=read.version)
+
+    async def test_no_payment_commits_through_a_key_that_is_being_closed(self, store: Store) -> None:
+        shop = await open_shop(store)
+
+        async def pay() -> None:
+            async with store.begin() as work:
+                key = await work.payment_keys.get(shop.merchant.id, False, shop.key.id)
+                if key.is_active:
+                    work.expect(key)
+                    work.transactions.add(a_transaction(key, customer_reference="paid"))
+
+        async def close() -> None:
+            async with store.begin() as work:
+                key = await work.payment_keys.get(shop.merchant.id, False, shop.key.id)
+                work.payment_keys.save(key.deactivate())
+
+        answers = await asyncio.gather(*(pay() for _ in range(5)), close(), pay(), return_exceptions=True)
+        assert answers[5] is None
+        assert all(answer is None or isinstance(answer, StaleWrite) for answer in answers)
+        await pay()
+        key = await stored(store, shop.key)
+        assert isinstance(key, PaymentKey)
+        assert not key.is_active
+
+    # ── merchants and modes apart
+
+    @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("merchant", "refresh_token")])
+    async def test_another_merchants_things_are_not_found(self, store: Store, kind: str) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        thing = await _one_of(store, shop, kind)
+        with pytest.raises(NotFound):
+            await stored(store, replace(thing, merchant=other.merchant.id))  # type: ignore[call-arg]  # all but merchants have one
+
+    @pytest.mark.parametrize("kind", MODE_KINDS)
+    async def test_the_other_modes_things_are_not_found(self, store: Store, kind: str) -> None:
+        thing = await _one_of(store, await open_shop(store), kind)
+        with pytest.raises(NotFound):
+            await stored(store, replace(thing, livemode=True))  # type: ignore[call-arg]  # these kinds have a mode
+
+    async def test_searches_of_a_unit_find_nothing_of_another_merchant_or_mode(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        things = one_of_each(shop)
+        transaction = a_transaction(shop.key)
+        record = a_record(shop.merchant)
+        await put(store, *things.values(), transaction, a_refund(transaction), an_attempt(transaction), record)
+        stranger = other.merchant.id
+        async with store.begin() as work:
+            for merchant, livemode in ((stranger, False), (shop.merchant.id, True)):
+                assert await work.payment_keys.by_key(merchant, livemode, shop.key.key) is None
+                assert await work.endpoints.count(merchant, livemode) == 0
+                assert await work.idempotency.get(merchant, livemode, record.key, at=record.created_at) is None
+            assert await work.payment_keys.count(shop.merchant.id, False) == 1
+            assert not await work.api_keys.valid_of(stranger, at=NOW)
+            assert not await work.sessions.valid_of(stranger, at=NOW)
+            assert not await work.refunds.latest_of(stranger, transaction.id, limit=5)
+            assert await work.attempts.of(stranger, transaction.id) is None
+
+    async def test_a_removed_endpoint_is_not_found(self, store: Store) -> None:
+        shop = await open_shop(store)
+        endpoint = an_endpoint(shop.merchant)
+        await put(store, endpoint)
+        async with store.begin() as work:
+            read = await work.endpoints.get(shop.merchant.id, False, endpoint.id)
+            work.endpoints.save(read.remove(at=NOW))
+        with pytest.raises(NotFound):
+            await stored(store, endpoint)
+        async with store.begin() as work:
+            assert await work.endpoints.count(shop.merchant.id, False) == 0
+
+    # ── revisions
+
+    async def test_each_commit_moves_the_revision_of_its_merchant_by_one(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        before = await store.revision(shop.merchant.id)
+        untouched = await store.revision(other.merchant.id)
+        transaction = a_transaction(shop.key)
+        await put(store, transaction, an_event(shop.merchant), an_event(shop.merchant), a_job(transaction))
+        assert await store.revision(shop.merchant.id) == before + 1
+        await write(store, (await stored_transaction(store, transaction)).process(at=NOW)[0])
+        assert await store.revision(shop.merchant.id) == before + 2
+        assert await store.revision(other.merchant.id) == untouched
+
+    @pytest.mark.parametrize("kind", KINDS)
+    async def test_a_change_to_anything_moves_the_revision(self, store: Store, kind: str) -> None:
+        shop = await open_shop(store)
+        thing = await _one_of(store, shop, kind)
+        before = await store.revision(shop.merchant.id)
+        await write(store, change(thing))
+        assert await store.revision(shop.merchant.id) == before + 1
+
+    async def test_a_record_and_an_event_move_the_revision(self, store: Store) -> None:
+        shop = await open_shop(store)
+        before = await store.revision(shop.merchant.id)
+        await put(store, a_record(shop.merchant))
+        await put(store, an_event(shop.merchant))
+        assert await store.revision(shop.merchant.id) == before + 2
+
+    async def test_a_commit_moves_the_revision_of_each_merchant_that_it_touches(self, store: Store) -> None:
+        one, two, three = await open_shop(store), await open_shop(store), await open_shop(store)
+        shops = (one, two, three)
+        before = [await store.revision(shop.merchant.id) for shop in shops]
+        await put(store, a_transaction(one.key), a_transaction(two.live_key), a_transaction(one.live_key))
+        after = [await store.revision(shop.merchant.id) for shop in shops]
+        assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 0]
+
+    async def test_a_unit_that_writes_nothing_moves_no_revision(self, store: Store) -> None:
+        shop = await open_shop(store)
+        before = await store.revision(shop.merchant.id)
+        async with store.begin() as work:
+            await work.merchants.get(shop.merchant.id)
+            work.expect(shop.merchant)
+            work.expect(shop.key)
+        assert await store.revision(shop.merchant.id) == before
+        assert await stored(store, shop.merchant) == shop.merchant
+
+    async def test_nobody_has_no_revision(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.revision(a_merchant().id)

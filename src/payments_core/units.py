@@ -1,0 +1,168 @@
+"""Running use cases: begin a unit, act, commit; again after a lost race; one effect for each idempotency key."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias, TypeVar, cast
+
+from payments_core.describe import JsonObject
+from payments_core.errors import Conflict, Duplicate, Refused, StaleWrite, Unavailable
+from payments_core.idempotency import KEPT, TWIN_WAIT_SECONDS, Once, Record, check_same
+from payments_core.ids import SEED_BYTES, Moment
+from payments_core.merchant import Caller
+from payments_core.mutexes import Mutexes
+from payments_core.ports import Begin, Clock, Doorbell, Entropy, Unique, UnitOfWork
+from payments_core.values import Encode
+
+T = TypeVar("T")
+
+UNIT_TRIES_MAX: Final = 20
+"""Each lost race is another's success, so that even hot aggregates get through; then the caller hears Unavailable."""
+DUPLICATE_TRIES_MAX: Final = 2
+"""A taken value is believed when it is met twice: the first time a twin with the same key may have taken it."""
+
+Act: TypeAlias = Callable[[UnitOfWork, Moment], Awaitable[T]]
+"""What a use case does inside a unit. It may run several times and must depend on nothing but its arguments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """What a command has to say: its answer as plain values, and the id of what it made."""
+
+    answer: JsonObject | None
+    resource: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the merchant is told: the public JSON, the same over HTTP and when an idempotency key replays it."""
+
+    body: bytes
+    resource: str | None = None
+    replayed: bool = False
+
+    @property
+    def json(self) -> JsonObject:
+        """The body, read."""
+        return cast(JsonObject, json.loads(self.body)) if self.body else {}
+
+
+_TAKEN: Final = {
+    Unique.MERCHANT_EMAIL: ("email_taken", "An account with this e-mail address exists already."),
+    Unique.TRANSACTION_REFERENCE: ("reference_taken", "Another transaction has this reference."),
+}
+
+
+class Units:
+    """The loop around every unit of work."""
+
+    def __init__(self, *, begin: Begin, clock: Clock, entropy: Entropy, encode: Encode, doorbell: Doorbell) -> None:
+        self._begin = begin
+        self._clock = clock
+        self._entropy = entropy
+        self._encode = encode
+        self._doorbell = doorbell
+        self._mutexes = Mutexes()
+
+    def moment(self) -> Moment:
+        """Return now, with a fresh seed."""
+        return Moment(self._clock.now(), self._entropy(SEED_BYTES))
+
+    async def run(self, act: Act[T], *, on: str | None = None, moment: Moment | None = None) -> T:
+        """Run `act` in a unit and commit; run it again with the same ids and time where it lost a race.
+
+        `on` names the aggregate that callers contend for: inside this process they take turns.
+        Raises what `act` refuses, Conflict for a value that is taken, Unavailable where no race could be won.
+        """
+        if on is None:
+            return await self._tries(act, moment or self.moment())
+        try:
+            async with self._mutexes.hold(on, timeout_seconds=TWIN_WAIT_SECONDS):
+                return await self._tries(act, moment or self.moment())
+        except TimeoutError:
+            raise Unavailable("Too many requests work on the same thing; try again.") from None
+
+    async def answer(
+        self, act: Act[Made], *, caller: Caller, once: Once | None, on: str | None = None, rings: bool = False
+    ) -> Answer:
+        """Run a command of a merchant; with `once`, have one effect for its key and the same answer each time.
+
+        `rings` says that the command promises work, of which the workers should hear.
+        """
+        moment = self.moment()
+        if once is None:
+            made = await self.run(act, on=on, moment=moment)
+            answer = Answer(body=self._body(made), resource=made.resource)
+        else:
+            answer = await self._answer_once(act, caller, once, on, moment)
+        if rings and not answer.replayed:
+            self._doorbell.ring()
+        return answer
+
+    async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None, moment: Moment) -> Answer:
+        names = [f"once:{caller.merchant}:{caller.livemode}:{once.key}", *([on] if on else [])]
+        try:
+            async with self._mutexes.hold(*names, timeout_seconds=TWIN_WAIT_SECONDS):
+                return await self._tries(self._with_record(act, caller, once), moment)
+        except TimeoutError:
+            raise Conflict(
+                "idempotency_key_in_use", "A request with this idempotency key is still at work.", retryable=True
+            ) from None
+
+    def _with_record(self, act: Act[Made], caller: Caller, once: Once) -> Act[Answer]:
+        async def act_once(work: UnitOfWork, moment: Moment) -> Answer:
+            record = await work.idempotency.get(caller.merchant, caller.livemode, once.key, at=moment.now)
+            if record is not None:
+                return _replay(record, once)
+            try:
+                made = await act(work, moment)
+            except Refused:
+                # The twin may have committed between the look at the record and the look at what it changed.
+                record = await work.idempotency.get(caller.merchant, caller.livemode, once.key, at=moment.now)
+                if record is None:
+                    raise
+                raise StaleWrite("a twin came first") from None
+            body = self._body(made)
+            work.idempotency.add(_record(caller, once, moment, body, made.resource))
+            return Answer(body=body, resource=made.resource)
+
+        return act_once
+
+    async def _tries(self, act: Act[T], moment: Moment) -> T:
+        duplicates = 0
+        for _ in range(UNIT_TRIES_MAX):
+            try:
+                async with self._begin() as work:
+                    return await act(work, moment.again())
+            except StaleWrite:
+                continue
+            except Duplicate as duplicate:
+                duplicates += 1
+                if duplicates >= DUPLICATE_TRIES_MAX and duplicate.constraint in _TAKEN:
+                    raise Conflict(*_TAKEN[Unique(duplicate.constraint)]) from None
+        raise Unavailable("Too many requests work on the same thing; try again.")
+
+    def _body(self, made: Made) -> bytes:
+        return b"" if made.answer is None else self._encode(made.answer)
+
+
+def _replay(record: Record, once: Once) -> Answer:
+    check_same(record, once)
+    return Answer(body=record.body, resource=record.resource, replayed=True)
+
+
+def _record(caller: Caller, once: Once, moment: Moment, body: bytes, resource: str | None) -> Record:
+    return Record(
+        merchant=caller.merchant,
+        livemode=caller.livemode,
+        key=once.key,
+        route=once.route,
+        status=once.status,
+        fingerprint=once.fingerprint,
+        body=body,
+        resource=resource,
+        created_at=moment.now,
+        expires_at=moment.now + KEPT,
+    )

@@ -1,0 +1,56 @@
+"""Recognise a caller by what it shows: an API key, or an access token."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from payments_core.errors import Forbidden, InvalidCredentials
+from payments_core.keys import digest, is_api_key
+from payments_core.merchant import ApiKeyKind, Caller, CredentialKind
+from payments_core.ports import AccessTokens, Clock, Credentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """Answers who is calling. Unknown, malformed, expired and revoked credentials get the same refusal."""
+
+    credentials: Credentials
+    tokens: AccessTokens
+    clock: Clock
+
+    async def by_api_key(self, secret: str) -> Caller:
+        """Return the caller with this API key; raise InvalidCredentials, Forbidden (`suspended`)."""
+        now = self.clock.now()
+        holder = await self.credentials.api_key(digest(secret)) if is_api_key(secret) else None
+        if holder is None or not holder.key.is_valid(now):
+            raise InvalidCredentials("No valid API key; payment keys (`pk_…`) don't authenticate.")
+        _refuse_suspended(holder.suspended)
+        key = holder.key
+        await self.credentials.touch(key.merchant, key.id, at=now)
+        return Caller(
+            merchant=key.merchant,
+            livemode=key.livemode,
+            scopes=key.scopes,
+            kind=CredentialKind.SESSION_KEY if key.kind is ApiKeyKind.SESSION else CredentialKind.SERVER_KEY,
+            credential=key.id,
+        )
+
+    async def by_access_token(self, token: str) -> Caller:
+        """Return the caller with this access token; raise InvalidCredentials, Forbidden (`suspended`)."""
+        now = self.clock.now()
+        claims = self.tokens.read(token, at=now)
+        holder = await self.credentials.session(claims.merchant, claims.session)
+        if holder is None or not holder.session.is_valid(now) or holder.session.livemode != claims.livemode:
+            raise InvalidCredentials("The access token's session has ended.")
+        _refuse_suspended(holder.suspended)
+        return Caller(
+            merchant=claims.merchant,
+            livemode=claims.livemode,
+            kind=CredentialKind.ACCESS_TOKEN,
+            credential=claims.session,
+        )
+
+
+def _refuse_suspended(suspended: bool) -> None:
+    if suspended:
+        raise Forbidden("This account is suspended.", code="suspended")

@@ -1,0 +1,103 @@
+"""Make one attempt at a delivery, and write down what came of it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from payments_core.errors import LeaseLost, NotFound
+from payments_core.event import EventType
+from payments_core.ids import Moment
+from payments_core.ports import Answered, ClaimedDelivery, Clock, Notification, Notifier, UnitOfWork, Unreached
+from payments_core.units import Units
+from payments_core.use_cases.record_event import record_endpoint_event
+from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, sign
+
+GONE: Final = 410
+"""The status by which a receiver asks for nothing more."""
+
+
+async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claimed: ClaimedDelivery) -> None:
+    """Sign and post the event, no unit open, then record the attempt in one.
+
+    Raises LeaseLost where the claim ran out meanwhile and somebody else has it.
+    """
+    at = clock.now()
+    headers = {
+        "content-type": "application/json",
+        **sign(claimed.endpoint.secrets_at(at), id=claimed.delivery.event, at=at, body=claimed.body),
+    }
+    reply = await notifier.send(Notification(url=claimed.endpoint.url, headers=headers, body=claimed.body))
+
+    async def act(work: UnitOfWork, moment: Moment) -> None:
+        await record_attempt(work, moment, claimed=claimed.delivery, reply=reply, at=at)
+
+    await units.run(act, on=f"delivery:{claimed.delivery.id}")
+
+
+async def record_attempt(
+    work: UnitOfWork, moment: Moment, *, claimed: Delivery, reply: Answered | Unreached, at: datetime
+) -> None:
+    """Record what came back, when the delivery is due again, and what that says of the endpoint."""
+    delivery = await work.deliveries.get(claimed.merchant, claimed.endpoint, claimed.id)
+    if delivery.lease_token != claimed.lease_token:
+        raise LeaseLost("another worker has claimed this delivery")
+    attempt = _attempt(len(delivery.attempts) + 1, at, reply)
+    endpoint = await _endpoint(work, delivery)
+    if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
+        work.deliveries.save(delivery.note(attempt))
+    elif isinstance(reply, Answered) and 200 <= reply.status_code < 300:
+        work.deliveries.save(delivery.deliver(attempt))
+        _save_if_changed(work, endpoint, endpoint.succeeded())
+    else:
+        _record_failure(work, moment, delivery, attempt, endpoint, reply)
+
+
+def _record_failure(
+    work: UnitOfWork,
+    moment: Moment,
+    delivery: Delivery,
+    attempt: DeliveryAttempt,
+    endpoint: Endpoint,
+    reply: Answered | Unreached,
+) -> None:
+    failing = endpoint.failed(at=attempt.at)
+    gone = isinstance(reply, Answered) and reply.status_code == GONE
+    if gone or failing.has_failed_too_long(at=attempt.at):
+        disabled = failing.disable()
+        work.deliveries.save(delivery.cancel(attempt))
+        work.endpoints.save(disabled)
+        record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled)
+        return
+    seconds = reply.retry_after_seconds if isinstance(reply, Answered) else None
+    retry_after = None if seconds is None else timedelta(seconds=seconds)
+    jitter = int.from_bytes(moment.secret(4), "big") / 2**31 - 1
+    work.deliveries.save(delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter))
+    _save_if_changed(work, endpoint, failing)
+
+
+async def _endpoint(work: UnitOfWork, delivery: Delivery) -> Endpoint | None:
+    try:
+        return await work.endpoints.get(delivery.merchant, delivery.livemode, delivery.endpoint)
+    except NotFound:
+        return None
+
+
+def _save_if_changed(work: UnitOfWork, before: Endpoint, after: Endpoint) -> None:
+    if after is not before:
+        work.endpoints.save(after)
+
+
+def _attempt(number: int, at: datetime, reply: Answered | Unreached) -> DeliveryAttempt:
+    match reply:
+        case Answered():
+            return DeliveryAttempt(
+                number=number,
+                at=at,
+                milliseconds=reply.milliseconds,
+                status_code=reply.status_code,
+                excerpt=reply.excerpt,
+            )
+        case Unreached():
+            error = f"{reply.code}: {reply.message}"
+            return DeliveryAttempt(number=number, at=at, milliseconds=reply.milliseconds, error=error)

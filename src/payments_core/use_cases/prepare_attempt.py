@@ -1,0 +1,73 @@
+"""Write the attempt down before the gateway hears of it."""
+
+from __future__ import annotations
+
+from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.ids import AttemptId, Moment, RefundId, TransactionId
+from payments_core.job import Job, JobKind
+from payments_core.ports import UnitOfWork
+from payments_core.transaction import Status
+from payments_core.use_cases.record_event import record_transaction_event
+
+
+async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job, gateway: str) -> Attempt | None:
+    """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then)."""
+    subject = TransactionId(job.subject) if job.kind is JobKind.CHARGE else RefundId(job.subject)
+    attempt = await work.attempts.of(job.merchant, subject)
+    if attempt is not None:
+        if attempt.state is AttemptState.NEEDS_REVIEW:
+            work.jobs.done(job)
+            return None
+        return attempt
+    if job.kind is JobKind.CHARGE:
+        return await _prepare_charge(work, moment, job, gateway)
+    return await _prepare_refund(work, moment, job, gateway)
+
+
+async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job, gateway: str) -> Attempt | None:
+    transaction = await work.transactions.get(job.merchant, job.livemode, TransactionId(job.subject))
+    if transaction.status is not Status.PENDING:
+        work.jobs.done(job)
+        return None
+    processing, fact = transaction.process(at=moment.now)
+    attempt = Attempt(
+        id=AttemptId(moment.id("att")),
+        merchant=job.merchant,
+        livemode=job.livemode,
+        kind=AttemptKind.CHARGE,
+        transaction=transaction.id,
+        refund=None,
+        amount=transaction.amount,
+        gateway=gateway,
+        payment_method=transaction.payment_method,
+        charge_reference=None,
+        prepared_at=moment.now,
+        updated_at=moment.now,
+        request_id=job.request_id,
+    )
+    work.transactions.save(processing)
+    work.attempts.add(attempt)
+    record_transaction_event(work, moment, fact, processing, request_id=job.request_id)
+    return attempt
+
+
+async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job, gateway: str) -> Attempt:
+    refund = await work.refunds.get(job.merchant, job.livemode, RefundId(job.subject))
+    transaction = await work.transactions.get(job.merchant, job.livemode, refund.transaction)
+    attempt = Attempt(
+        id=AttemptId(moment.id("att")),
+        merchant=job.merchant,
+        livemode=job.livemode,
+        kind=AttemptKind.REFUND,
+        transaction=transaction.id,
+        refund=refund.id,
+        amount=refund.amount,
+        gateway=gateway,
+        payment_method=transaction.payment_method,
+        charge_reference=transaction.gateway_reference,
+        prepared_at=moment.now,
+        updated_at=moment.now,
+        request_id=job.request_id,
+    )
+    work.attempts.add(attempt)
+    return attempt

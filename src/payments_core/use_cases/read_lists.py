@@ -1,0 +1,195 @@
+"""Read single things and pages of lists, each as of one revision of the merchant."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Generic, TypeAlias, TypeVar
+
+from payments_core import describe
+from payments_core.checks import Faults
+from payments_core.describe import JsonObject
+from payments_core.errors import Invalid
+from payments_core.ids import EndpointId, EventId, RefundId, TransactionId
+from payments_core.merchant import Caller
+from payments_core.page import LIMIT_DEFAULT, LIMIT_MAX, Page, Position, Slice, read_cursor, write_cursor
+from payments_core.ports import Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
+from payments_core.transaction import REFUNDS_SHOWN_MAX, Transaction
+from payments_core.values import Json, format_time
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen(Generic[T]):
+    """Something as it was at a revision of the merchant."""
+
+    value: T
+    revision: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListQuery:
+    """Which page: at most `limit` items (1 to LIMIT_MAX) from where `cursor` says."""
+
+    limit: int = LIMIT_DEFAULT
+    cursor: str | None = None
+
+
+Read: TypeAlias = Callable[[View], Awaitable[T]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Everything that a merchant can look at, as public JSON. Raises NotFound; Invalid for a bad cursor or limit."""
+
+    views: Views
+    clock: Clock
+
+    async def merchant(self, caller: Caller) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.merchant(await view.merchant())
+
+        return await self._one(caller, read)
+
+    async def transaction(self, caller: Caller, id: TransactionId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return (await _with_refunds(view, [await view.transaction(id)]))[0]
+
+        return await self._one(caller, read)
+
+    async def transactions(self, caller: Caller, query: ListQuery, filter: TransactionFilter) -> Page[JsonObject]:
+        _check_amounts(filter)
+
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            found = await view.transactions(window, filter)
+            return Slice(items=await _with_refunds(view, found.items), before=found.before, after=found.after)
+
+        return await self._page(caller, query, "transactions", filter, read)
+
+    async def refund(self, caller: Caller, id: RefundId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.refund(await view.refund(id))
+
+        return await self._one(caller, read)
+
+    async def refunds(self, caller: Caller, query: ListQuery, transaction: TransactionId | None) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.refunds(window, transaction), describe.refund)
+
+        return await self._page(caller, query, "refunds", transaction, read)
+
+    async def payment_keys(self, caller: Caller, query: ListQuery) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.payment_keys(window), describe.payment_key)
+
+        return await self._page(caller, query, "payment_keys", None, read)
+
+    async def api_keys(self, caller: Caller, query: ListQuery) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.api_keys(window), describe.api_key)
+
+        return await self._page(caller, query, "api_keys", None, read)
+
+    async def endpoint(self, caller: Caller, id: EndpointId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.endpoint(await view.endpoint(id))
+
+        return await self._one(caller, read)
+
+    async def endpoints(self, caller: Caller, query: ListQuery) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.endpoints(window), describe.endpoint)
+
+        return await self._page(caller, query, "endpoints", None, read)
+
+    async def deliveries(
+        self, caller: Caller, endpoint: EndpointId, query: ListQuery, filter: DeliveryFilter
+    ) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            await view.endpoint(endpoint)
+            return _described(await view.deliveries(endpoint, window, filter), describe.delivery)
+
+        return await self._page(caller, query, f"deliveries:{endpoint}", filter, read)
+
+    async def event(self, caller: Caller, id: EventId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.recorded_event(await view.event(id))
+
+        return await self._one(caller, read)
+
+    async def events(self, caller: Caller, query: ListQuery, filter: EventFilter) -> Page[JsonObject]:
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.events(window, filter), describe.recorded_event)
+
+        return await self._page(caller, query, "events", filter, read)
+
+    async def history(self, caller: Caller, id: TransactionId, query: ListQuery) -> Page[JsonObject]:
+        """The events of one transaction and its refunds, the oldest first."""
+
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            await view.transaction(id)
+            return _described(await view.events(window, EventFilter(transaction=id)), describe.recorded_event)
+
+        return await self._page(caller, query, f"history:{id}", None, read)
+
+    async def idempotency_key(self, caller: Caller, key: str) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.idempotency_record(await view.record(key, at=self.clock.now()))
+
+        return await self._one(caller, read)
+
+    async def _one(self, caller: Caller, read: Read[T]) -> Seen[T]:
+        async with self.views.view(caller.merchant, caller.livemode) as view:
+            return Seen(value=await read(view), revision=view.revision)
+
+    async def _page(
+        self,
+        caller: Caller,
+        query: ListQuery,
+        name: str,
+        filter: object,
+        read: Callable[[View, Window], Awaitable[Slice[JsonObject]]],
+    ) -> Page[JsonObject]:
+        if not 1 <= query.limit <= LIMIT_MAX:
+            raise Invalid.field("limit", "out_of_range", f"Must be from 1 to {LIMIT_MAX}.")
+        bound_to: Json = [caller.merchant, caller.livemode, name, _plain(filter)]
+        position = None if query.cursor is None else read_cursor(query.cursor, bound_to)
+        async with self.views.view(caller.merchant, caller.livemode) as view:
+            found = await read(view, Window(limit=query.limit, position=position))
+            revision = view.revision
+        return Page(
+            items=found.items,
+            next=None if found.after is None else write_cursor(Position(key=found.after), bound_to),
+            previous=None
+            if found.before is None
+            else write_cursor(Position(key=found.before, backwards=True), bound_to),
+            revision=revision,
+        )
+
+
+def _described(found: Slice[T], describe_one: Callable[[T], JsonObject]) -> Slice[JsonObject]:
+    return Slice(items=[describe_one(item) for item in found.items], before=found.before, after=found.after)
+
+
+async def _with_refunds(view: View, transactions: Sequence[Transaction]) -> list[JsonObject]:
+    refunded = [transaction.id for transaction in transactions if transaction.refunds_count]
+    refunds = await view.refunds_of(refunded, limit_each=REFUNDS_SHOWN_MAX) if refunded else {}
+    return [describe.transaction(transaction, refunds.get(transaction.id, ())) for transaction in transactions]
+
+
+def _check_amounts(filter: TransactionFilter) -> None:
+    faults = Faults()
+    if filter.currency is None:
+        for field, value in (("min_amount", filter.min_amount_minor), ("max_amount", filter.max_amount_minor)):
+            if value is not None:
+                faults.add(field, "needs_currency", "Only together with `currency`.")
+    faults.raise_if_any()
+
+
+def _plain(filter: object) -> Json:
+    if filter is None or isinstance(filter, str):
+        return filter
+    fields = asdict(filter)  # type: ignore[call-overload]  # a dataclass by the calls above
+    return {name: format_time(value) if isinstance(value, datetime) else value for name, value in fields.items()}

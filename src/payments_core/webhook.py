@@ -1,0 +1,251 @@
+"""Webhooks: endpoints, deliveries, the retry schedule, signing and verification (Standard Webhooks 1.0.0)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from payments_core.event import ALL_EVENTS, EventType
+from payments_core.ids import DeliveryId, EndpointId, EventId, MerchantId
+
+ENDPOINTS_MAX: Final = 20
+URL_LENGTH_MAX: Final = 2048
+DESCRIPTION_LENGTH_MAX: Final = 500
+SECRET_BYTES: Final = 32
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of secrets, not one
+SECRET_OVERLAP: Final = timedelta(hours=24)
+TOLERANCE: Final = timedelta(seconds=300)
+EXCERPT_LENGTH_MAX: Final = 2048
+REPLAY_WINDOW_MAX: Final = timedelta(days=30)
+DISABLED_AFTER: Final = timedelta(days=5)
+SIGNATURES_MAX: Final = 16
+"""How many signatures of one header `verify` looks at."""
+
+RETRY_SCHEDULE: Final[Sequence[timedelta]] = (
+    timedelta(0),
+    timedelta(seconds=5),
+    timedelta(minutes=5),
+    timedelta(minutes=30),
+    timedelta(hours=2),
+    timedelta(hours=5),
+    timedelta(hours=10),
+    timedelta(hours=14),
+    timedelta(hours=20),
+    timedelta(hours=24),
+)
+"""When each attempt is due, counted from the end of the one before it."""
+JITTER: Final = 0.2
+RETRY_AFTER_STEPS_MAX: Final = 2
+"""`Retry-After` is honoured up to this many times the step."""
+
+
+class DeliveryStatus(StrEnum):
+    """The states of a delivery; only a pending one is attempted."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    EXHAUSTED = "exhausted"
+    CANCELED = "canceled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where a merchant wants events. `failing_since` is when it began to only fail; a success clears it."""
+
+    id: EndpointId
+    merchant: MerchantId
+    livemode: bool
+    url: str
+    events: tuple[str, ...]
+    description: str | None
+    enabled: bool
+    secret: str
+    created_at: datetime
+    previous_secret: str | None = None
+    previous_secret_until: datetime | None = None
+    failing_since: datetime | None = None
+    removed_at: datetime | None = None
+    version: int = 0
+
+    def listens_to(self, type: EventType) -> bool:
+        """Say whether events of this type are to be sent here."""
+        return self.enabled and self.removed_at is None and (ALL_EVENTS in self.events or type in self.events)
+
+    def rotate_secret(self, secret: str, *, at: datetime) -> Endpoint:
+        """Return the endpoint with a new secret; the old one signs too for SECRET_OVERLAP."""
+        return replace(self, secret=secret, previous_secret=self.secret, previous_secret_until=at + SECRET_OVERLAP)
+
+    def secrets_at(self, at: datetime) -> tuple[str, ...]:
+        """Return the secrets that sign at that time, the newest first."""
+        if self.previous_secret is None or self.previous_secret_until is None or at >= self.previous_secret_until:
+            return (self.secret,)
+        return (self.secret, self.previous_secret)
+
+    def disable(self) -> Endpoint:
+        """Return the endpoint that is sent nothing any more."""
+        return replace(self, enabled=False)
+
+    def enable(self) -> Endpoint:
+        """Return the endpoint that is sent events again, its clock of failure at zero."""
+        return replace(self, enabled=True, failing_since=None)
+
+    def remove(self, *, at: datetime) -> Endpoint:
+        """Return the endpoint that is gone for its merchant; its deliveries keep a place to belong to."""
+        return replace(self, enabled=False, removed_at=at)
+
+    def succeeded(self) -> Endpoint:
+        """Return the endpoint after a success: this same object where nothing changes."""
+        return self if self.failing_since is None else replace(self, failing_since=None)
+
+    def failed(self, *, at: datetime) -> Endpoint:
+        """Return the endpoint after a failure: this same object where nothing changes."""
+        return self if self.failing_since is not None else replace(self, failing_since=at)
+
+    def has_failed_too_long(self, *, at: datetime) -> bool:
+        """Say whether it has only failed for DISABLED_AFTER."""
+        return self.failing_since is not None and at - self.failing_since >= DISABLED_AFTER
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAttempt:
+    """One post to an endpoint: what came back (`status_code`, `excerpt`), or why nothing did (`error`)."""
+
+    number: int
+    at: datetime
+    milliseconds: int
+    status_code: int | None = None
+    error: str | None = None
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One event on its way to one endpoint. It is its own job: `due_at`, `lease_token`, `lease_expires_at`.
+
+    `tries` counts attempts since it was last (re)queued and picks the step of the schedule; `attempts` keeps all of
+    them. A claim raises `lease_token`; whoever holds an older one has lost it.
+    """
+
+    id: DeliveryId
+    merchant: MerchantId
+    livemode: bool
+    endpoint: EndpointId
+    event: EventId
+    event_type: EventType
+    status: DeliveryStatus
+    created_at: datetime
+    updated_at: datetime
+    due_at: datetime | None
+    tries: int = 0
+    attempts: tuple[DeliveryAttempt, ...] = field(default=())
+    lease_token: int = 0
+    lease_expires_at: datetime | None = None
+    version: int = 0
+
+    def deliver(self, attempt: DeliveryAttempt) -> Delivery:
+        """Return the delivery that arrived."""
+        return self._end(DeliveryStatus.DELIVERED, attempt)
+
+    def cancel(self, attempt: DeliveryAttempt) -> Delivery:
+        """Return the delivery whose endpoint wants nothing any more."""
+        return self._end(DeliveryStatus.CANCELED, attempt)
+
+    def fail(
+        self, attempt: DeliveryAttempt, *, now: datetime, retry_after: timedelta | None, jitter: float
+    ) -> Delivery:
+        """Return the delivery that is due again, counted from now, or exhausted; `jitter` is random from -1 to 1."""
+        tries = self.tries + 1
+        if tries >= len(RETRY_SCHEDULE):
+            return self._end(DeliveryStatus.EXHAUSTED, attempt)
+        step = RETRY_SCHEDULE[tries]
+        wait = step * (1 + JITTER * jitter)
+        if retry_after is not None:
+            wait = max(wait, min(retry_after, step * RETRY_AFTER_STEPS_MAX))
+        return replace(
+            self,
+            tries=tries,
+            attempts=(*self.attempts, attempt),
+            due_at=now + wait,
+            lease_expires_at=None,
+            updated_at=attempt.at,
+        )
+
+    def note(self, attempt: DeliveryAttempt) -> Delivery:
+        """Return the delivery that was ended by something else while it was under way."""
+        return replace(self, attempts=(*self.attempts, attempt), lease_expires_at=None, updated_at=attempt.at)
+
+    def queue_again(self, *, at: datetime) -> Delivery:
+        """Return the delivery, due now, with its whole schedule before it."""
+        return replace(self, status=DeliveryStatus.PENDING, due_at=at, tries=0, updated_at=at)
+
+    def _end(self, status: DeliveryStatus, attempt: DeliveryAttempt) -> Delivery:
+        return replace(
+            self,
+            status=status,
+            tries=self.tries + 1,
+            attempts=(*self.attempts, attempt),
+            due_at=None,
+            lease_expires_at=None,
+            updated_at=attempt.at,
+        )
+
+
+class InvalidSignature(ValueError):
+    """The request is not what its sender signed, or not from now, or not well-formed."""
+
+
+def make_secret(random: bytes) -> str:
+    """Return the signing secret made of 32 random bytes."""
+    return SECRET_PREFIX + base64.b64encode(random).decode()
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidSignature("the secret is not `whsec_` and base64") from None
+
+
+def _signature(secret: str, id: str, timestamp: int, body: bytes) -> str:
+    signed = f"{id}.{timestamp}.".encode() + body
+    return "v1," + base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode()
+
+
+def sign(secrets: Sequence[str], *, id: str, at: datetime, body: bytes) -> dict[str, str]:
+    """Return the three headers for a body; one signature for each secret, blank-separated."""
+    timestamp = int(at.timestamp())
+    return {
+        "webhook-id": id,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": " ".join(_signature(secret, id, timestamp, body) for secret in secrets),
+    }
+
+
+def verify(secret: str, *, headers: Mapping[str, str], body: bytes, at: datetime) -> str:
+    """Return the webhook's id where `body` is what the sender signed with `secret`, no more than TOLERANCE from `at`.
+
+    `body` is the raw body as it came, `headers` any mapping (names in any case). Raises InvalidSignature for
+    everything else: it fails closed on anything malformed. An id may come more than once; do its work once.
+    """
+    given = {name.lower(): value for name, value in headers.items()}
+    id, stamp, signatures = (given.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
+    if not id or not signatures:
+        raise InvalidSignature("a webhook header is missing")
+    if not (stamp.isascii() and stamp.isdigit() and len(stamp) <= 12):
+        raise InvalidSignature("the timestamp is not a number of seconds")
+    if abs(at.timestamp() - int(stamp)) > TOLERANCE.total_seconds():
+        raise InvalidSignature("the timestamp is too far from now")
+    if not id.isascii() or not signatures.isascii():
+        raise InvalidSignature("a webhook header is not ASCII")
+    expected = _signature(secret, id, int(stamp), body)
+    candidates = signatures.split(" ")[:SIGNATURES_MAX]
+    if not any([hmac.compare_digest(expected, candidate) for candidate in candidates]):
+        raise InvalidSignature("no signature matches")
+    return id

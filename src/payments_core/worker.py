@@ -1,0 +1,146 @@
+"""A worker: claims due work under leases, does it with bounded concurrency, and hands back what it cannot finish."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Final
+
+from payments_core.errors import LeaseLost, Unavailable
+from payments_core.ids import DeliveryId, EndpointId, JobId
+from payments_core.job import CLAIM_BATCH_MAX, LEASE, Job
+from payments_core.payments import Payments
+from payments_core.ports import ClaimedDelivery, Claims, Clock
+
+JOBS_IN_FLIGHT_MAX: Final = 2000
+"""A gateway that takes 4 s gets 500 calls a second."""
+DELIVERIES_IN_FLIGHT_MAX: Final = 400
+DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
+"""For one endpoint, in one worker."""
+HAND_BACK_SECONDS: Final = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Worker:
+    """Does due jobs and deliveries.
+
+    `sweep` claims and starts what there is room for; `heartbeat` keeps the leases of what is under way; `stop` ends.
+    `wake` is called when something was finished, because that may have made more work or more room.
+    """
+
+    def __init__(self, payments: Payments, claims: Claims, clock: Clock, *, wake: Callable[[], None]) -> None:
+        self._payments = payments
+        self._claims = claims
+        self._clock = clock
+        self._wake = wake
+        self._jobs: dict[JobId, tuple[Job, asyncio.Task[None]]] = {}
+        self._deliveries: dict[DeliveryId, tuple[ClaimedDelivery, asyncio.Task[None]]] = {}
+        self._each: Counter[EndpointId] = Counter()
+
+    @property
+    def in_flight(self) -> int:
+        """How many jobs and deliveries are under way."""
+        return len(self._jobs) + len(self._deliveries)
+
+    async def sweep(self) -> bool:
+        """Claim and start due work; say whether more may be due that there is room for. Raises Unavailable."""
+        jobs = await self._sweep_jobs()
+        deliveries = await self._sweep_deliveries()
+        return jobs or deliveries
+
+    async def sweep_until_idle(self) -> None:
+        """Do all that is due now, and what follows from it that is due at once."""
+        while True:
+            more = await self.sweep()
+            under_way = [task for _, task in (*self._jobs.values(), *self._deliveries.values())]
+            if under_way:
+                await asyncio.wait(under_way)
+            elif not more:
+                return
+
+    async def heartbeat(self) -> None:
+        """Extend the leases of what is under way. Raises Unavailable."""
+        if self.in_flight:
+            jobs = [job for job, _ in self._jobs.values()]
+            deliveries = [claimed.delivery for claimed, _ in self._deliveries.values()]
+            await self._claims.extend(jobs, deliveries, until=self._clock.now() + LEASE)
+
+    async def stop(self, *, patience: timedelta) -> None:
+        """Let what is under way end for so long, then break it off and hand it back: somebody else does it again."""
+        under_way = [task for _, task in (*self._jobs.values(), *self._deliveries.values())]
+        if not under_way:
+            return
+        _, late = await asyncio.wait(under_way, timeout=patience.total_seconds())
+        if not late:
+            return
+        jobs = [job for job, task in self._jobs.values() if task in late]
+        deliveries = [claimed.delivery for claimed, task in self._deliveries.values() if task in late]
+        for task in late:
+            task.cancel()
+        await asyncio.wait(late)
+        try:
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                await self._claims.release(jobs, deliveries)
+        except (Unavailable, TimeoutError):
+            _log.warning("could not hand back %d leases; they run out by themselves", len(late))
+
+    async def _sweep_jobs(self) -> bool:
+        limit = min(CLAIM_BATCH_MAX, JOBS_IN_FLIGHT_MAX - len(self._jobs))
+        if limit <= 0:
+            return False
+        claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=LEASE)
+        for job in claimed:
+            task = self._start(self._payments.processor.process(job), f"job {job.id}")
+            self._jobs[job.id] = job, task
+            task.add_done_callback(lambda _, id=job.id: self._job_ended(id))  # type: ignore[misc]
+        return len(claimed) == limit
+
+    async def _sweep_deliveries(self) -> bool:
+        limit = min(CLAIM_BATCH_MAX, DELIVERIES_IN_FLIGHT_MAX - len(self._deliveries))
+        if limit <= 0:
+            return False
+        room = {id: max(0, DELIVERIES_IN_FLIGHT_EACH_MAX - count) for id, count in self._each.items()}
+        claimed = await self._claims.claim_deliveries(
+            at=self._clock.now(),
+            limit=limit,
+            lease=LEASE,
+            limits_each=room,
+            limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
+        )
+        for each in claimed:
+            task = self._start(self._payments.deliver(each), f"delivery {each.delivery.id}")
+            self._deliveries[each.delivery.id] = each, task
+            self._each[each.endpoint.id] += 1
+            task.add_done_callback(lambda _, each=each: self._delivery_ended(each))  # type: ignore[misc]
+        return len(claimed) == limit
+
+    def _start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(_guarded(work, name), name=name)
+
+    def _job_ended(self, id: JobId) -> None:
+        del self._jobs[id]
+        self._wake()
+
+    def _delivery_ended(self, claimed: ClaimedDelivery) -> None:
+        del self._deliveries[claimed.delivery.id]
+        endpoint = claimed.endpoint.id
+        self._each[endpoint] -= 1
+        if not self._each[endpoint]:
+            del self._each[endpoint]
+        self._wake()
+
+
+async def _guarded(work: Awaitable[None], name: str) -> None:
+    """Nothing that one piece of work does ends the worker; its lease or its own record brings it back."""
+    try:
+        await work
+    except LeaseLost:
+        _log.warning("%s: its lease ran out and somebody else has it", name)
+    except Unavailable as error:
+        _log.warning("%s: %s; it is claimed again when its lease runs out", name, error.message)
+    except Exception:
+        _log.exception("%s failed", name)

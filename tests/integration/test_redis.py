@@ -1,0 +1,241 @@
+"""Cache and rate limits on a real Valkey: the contracts, and what happens while it is away."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from tests.integration.servers import Server
+
+from adapters.memory.limits import MemoryRateLimits
+from adapters.redis.breaker import TOTAL_SECONDS, Breaker
+from adapters.redis.cache import RedisCache
+from adapters.redis.client import CONNECTIONS_MAX, make_client
+from adapters.redis.limits import RedisRateLimits
+from payments_core.limits import Limit
+from payments_core.testing.cache import CacheContract, CacheUnderTest
+from payments_core.testing.limits import TEN_A_MINUTE, RateLimitsContract, RateLimitsUnderTest
+
+RECOVERY_SECONDS_MAX = 10.0
+
+
+def wall_clock() -> datetime:
+    return datetime.now(UTC)
+
+
+def limits_on(client: Redis, breaker: Breaker) -> RedisRateLimits:
+    return RedisRateLimits(client, breaker=breaker, fallback=MemoryRateLimits(clock=wall_clock))
+
+
+def is_away(breaker: Breaker) -> bool:
+    return breaker.is_open  # read anew: a type checker takes a property for a constant
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(RECOVERY_SECONDS_MAX):
+        while not await true():  # noqa: ASYNC110 - another process's state sets no event here
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[Redis]:
+    async with make_client(redis_url) as made:
+        yield made
+
+
+@pytest.fixture
+def breaker() -> Breaker:
+    return Breaker()
+
+
+@pytest.fixture
+def cache(client: Redis, breaker: Breaker) -> RedisCache:
+    return RedisCache(client, breaker=breaker)
+
+
+class TestRedisCache(CacheContract):
+    @pytest.fixture
+    def subject(self, client: Redis, breaker: Breaker) -> CacheUnderTest:
+        cache = RedisCache(client, breaker=breaker, value_bytes_max=1_000)
+        return CacheUnderTest(cache=cache, value_bytes_max=1_000, let_pass=asyncio.sleep)
+
+
+class TestRedisRateLimits(RateLimitsContract):
+    @pytest.fixture
+    def subject(self, client: Redis, breaker: Breaker) -> RateLimitsUnderTest:
+        return RateLimitsUnderTest(limits=limits_on(client, breaker), let_pass=asyncio.sleep)
+
+
+async def test_two_processes_count_together(redis_url: str, client: Redis) -> None:
+    async with make_client(redis_url) as other:
+        counters = [limits_on(client, Breaker()), limits_on(other, Breaker())]
+        answers = await asyncio.gather(*(counters[turn % 2].hit(TEN_A_MINUTE, "mer_1") for turn in range(40)))
+    assert sum(answer.allowed for answer in answers) == 10
+
+
+async def test_counters_go_away_with_their_window(client: Redis, breaker: Breaker) -> None:
+    await limits_on(client, breaker).hit(Limit(name="short", amount=5, per_seconds=1), "mer_1")
+    assert await client.dbsize() == 1
+    await until(lambda: _is_empty(client))
+
+
+async def _is_empty(client: Redis) -> bool:
+    return int(await client.dbsize()) == 0
+
+
+async def test_no_address_or_e_mail_shows_in_a_key(client: Redis, breaker: Breaker) -> None:
+    await limits_on(client, breaker).hit(TEN_A_MINUTE, "someone@example.com 192.0.2.7")
+    [key] = map(repr, await client.keys("*"))
+    assert "payments:limit:ten_a_minute:" in key
+    assert "someone" not in key
+    assert "192.0" not in key
+
+
+async def test_a_flushed_server_counts_afresh_and_knows_the_script_again(client: Redis, breaker: Breaker) -> None:
+    limits = limits_on(client, breaker)
+    assert (await limits.hit(TEN_A_MINUTE, "mer_1")).remaining == 9
+    await client.flushall()
+    await client.script_flush()
+    assert (await limits.hit(TEN_A_MINUTE, "mer_1")).remaining == 9
+    assert await client.dbsize() == 1
+    assert not breaker.is_open
+
+
+async def test_more_callers_than_connections_wait_their_turn(cache: RedisCache, breaker: Breaker) -> None:
+    await cache.put("key", b"value", ttl_seconds=60)
+    answers = await asyncio.gather(*(cache.get("key") for _ in range(CONNECTIONS_MAX * 10)))
+    assert set(answers) == {b"value"}
+    assert not breaker.is_open
+
+
+async def test_a_cancelled_reader_never_leaves_its_answer_to_another(cache: RedisCache) -> None:
+    for number in range(20):
+        await cache.put(f"key-{number}", str(number).encode(), ttl_seconds=60)
+    for turns in range(12):
+        readers = [asyncio.create_task(cache.get("key-0")) for _ in range(CONNECTIONS_MAX)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for reader in readers:
+            reader.cancel()
+        await asyncio.gather(*readers, return_exceptions=True)
+        answers = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(1, 20)))
+        assert answers == [str(number).encode() for number in range(1, 20)]
+
+
+async def test_while_it_is_away_nothing_is_cached_and_limits_still_hold(
+    valkey_server: Server, cache: RedisCache, client: Redis, breaker: Breaker
+) -> None:
+    limits = limits_on(client, breaker)
+    await cache.put("key", b"value", ttl_seconds=60)
+    await valkey_server.stop()
+    assert await cache.get("key") is None
+    await cache.put("key", b"value", ttl_seconds=60)
+    answers = [await limits.hit(TEN_A_MINUTE, "mer_1") for _ in range(12)]
+    assert [answer.allowed for answer in answers] == [True] * 10 + [False] * 2
+
+
+async def test_it_recovers_by_itself_and_says_each_once(
+    valkey_server: Server, cache: RedisCache, breaker: Breaker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def is_back() -> bool:
+        await cache.put("key", b"value", ttl_seconds=60)
+        return await cache.get("key") == b"value"
+
+    with caplog.at_level(logging.INFO, logger="adapters.redis"):
+        await valkey_server.stop()
+        await asyncio.gather(*(cache.get("key") for _ in range(50)))
+        assert is_away(breaker)
+        await valkey_server.start()
+        await until(is_back)
+    assert not is_away(breaker)
+    levels = [record.levelname for record in caplog.records]
+    assert levels == ["WARNING", "INFO"]
+
+
+async def test_connections_that_a_restart_cut_are_noticed_before_use(
+    valkey_server: Server, cache: RedisCache, breaker: Breaker
+) -> None:
+    await asyncio.gather(*(cache.get("key") for _ in range(8)))
+    await valkey_server.stop()
+    await valkey_server.start()
+    await cache.put("key", b"value", ttl_seconds=60)
+    assert await asyncio.gather(*(cache.get("key") for _ in range(8))) == [b"value"] * 8
+    assert not breaker.is_open
+
+
+async def test_a_server_that_never_answers_costs_one_time_out_and_then_nothing() -> None:
+    connections = 0
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read(-1)
+        writer.close()
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        host, port = server.sockets[0].getsockname()
+        async with make_client(f"redis://{host}:{port}/0") as client:
+            cache = RedisCache(client, breaker=Breaker(retry_after_seconds=60))
+            began = time.monotonic()
+            assert await cache.get("key") is None
+            assert time.monotonic() - began < TOTAL_SECONDS * 4
+            for _ in range(1_000):
+                assert await cache.get("key") is None
+    assert connections == 1
+
+
+async def test_after_a_failure_one_call_in_a_while_looks_whether_it_is_back() -> None:
+    now, calls, answers = 100.0, 0, False
+
+    async def command() -> str:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0)
+        if not answers:
+            raise RedisConnectionError("away")
+        return "answer"
+
+    breaker = Breaker(retry_after_seconds=1, clock=lambda: now)
+    assert await breaker.call(command) is None
+    now += 0.99
+    assert await breaker.call(command) is None
+    assert calls == 1
+    now += 0.02
+    assert await asyncio.gather(*(breaker.call(command) for _ in range(10))) == [None] * 10
+    assert calls == 2
+    now, answers = now + 2, True
+    assert sorted(map(str, await asyncio.gather(*(breaker.call(command) for _ in range(3))))) == [
+        "None",
+        "None",
+        "answer",
+    ]
+    assert await breaker.call(command) == "answer"
+
+
+async def test_errors_that_are_not_of_redis_are_not_swallowed(breaker: Breaker) -> None:
+    async def command() -> None:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await breaker.call(command)
+    assert not breaker.is_open
+
+
+@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "postgresql://localhost"])
+def test_a_url_of_another_scheme_is_refused_at_the_start(url: str) -> None:
+    with pytest.raises(ValueError, match="scheme"):
+        make_client(url)
+
+
+@pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://user:pass@127.0.0.1/1", "unix:///run/v.sock"])
+async def test_every_scheme_takes_the_same_settings(url: str) -> None:
+    async with make_client(url) as client:
+        pool = client.connection_pool
+        connection = pool.connection_class(**pool.connection_kwargs)
+        assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.25, 0.25)
