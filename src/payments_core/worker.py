@@ -7,6 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from payments_core.errors import LeaseLost, Unavailable
@@ -37,8 +38,9 @@ class Worker:
         self._claims = claims
         self._clock = clock
         self._wake = wake
-        self._jobs: dict[JobId, tuple[Job, asyncio.Task[None]]] = {}
-        self._deliveries: dict[DeliveryId, tuple[ClaimedDelivery, asyncio.Task[None]]] = {}
+        # By claim, not by id: this worker itself may claim again what it lost by a pause longer than the lease.
+        self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[None]]] = {}
+        self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[None]]] = {}
         self._each: Counter[EndpointId] = Counter()
 
     @property
@@ -95,8 +97,8 @@ class Worker:
         claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=LEASE)
         for job in claimed:
             task = self._start(self._payments.processor.process(job), f"job {job.id}")
-            self._jobs[job.id] = job, task
-            task.add_done_callback(lambda _, id=job.id: self._job_ended(id))  # type: ignore[misc]
+            self._jobs[job.id, job.lease_token] = job, task
+            task.add_done_callback(partial(self._job_ended, job))
         return len(claimed) == limit
 
     async def _sweep_deliveries(self) -> bool:
@@ -113,20 +115,20 @@ class Worker:
         )
         for each in claimed:
             task = self._start(self._payments.deliver(each), f"delivery {each.delivery.id}")
-            self._deliveries[each.delivery.id] = each, task
+            self._deliveries[each.delivery.id, each.delivery.lease_token] = each, task
             self._each[each.endpoint.id] += 1
-            task.add_done_callback(lambda _, each=each: self._delivery_ended(each))  # type: ignore[misc]
+            task.add_done_callback(partial(self._delivery_ended, each))
         return len(claimed) == limit
 
     def _start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         return asyncio.create_task(_guarded(work, name), name=name)
 
-    def _job_ended(self, id: JobId) -> None:
-        del self._jobs[id]
+    def _job_ended(self, job: Job, _task: asyncio.Task[None]) -> None:
+        del self._jobs[job.id, job.lease_token]
         self._wake()
 
-    def _delivery_ended(self, claimed: ClaimedDelivery) -> None:
-        del self._deliveries[claimed.delivery.id]
+    def _delivery_ended(self, claimed: ClaimedDelivery, _task: asyncio.Task[None]) -> None:
+        del self._deliveries[claimed.delivery.id, claimed.delivery.lease_token]
         endpoint = claimed.endpoint.id
         self._each[endpoint] -= 1
         if not self._each[endpoint]:

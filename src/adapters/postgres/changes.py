@@ -2,62 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from adapters.postgres.mapping import Identity, Kind, Kinds, Row
-from payments_core.event import Event
-from payments_core.idempotency import Record
-from payments_core.ids import MerchantId
-from payments_core.job import Job
-from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
+from adapters.postgres.mapping import Identity, Kind, Kinds
+from payments_core.merchant import ApiKey, Merchant, PaymentKey, Session
 from payments_core.ports import Versioned
 from payments_core.refund import Refund
 from payments_core.transaction import Transaction
-from payments_core.webhook import Delivery, Endpoint
+from payments_core.webhook import Endpoint
 
 T = TypeVar("T")
 
 
 class Writes(Generic[T]):
-    """The things of one kind that were added and saved, each in its last state."""
+    """The things of one kind that were added and saved, each in its last state, by primary key."""
 
     def __init__(self, kind: Kind[T]) -> None:
-        self.kind = kind
-        self.added: dict[Identity, tuple[T, Row]] = {}
-        self.saved: dict[Identity, tuple[T, Row]] = {}
+        self.kind: Final = kind
+        self.added: Final[dict[Identity, T]] = {}
+        self.saved: Final[dict[Identity, T]] = {}
 
     def add(self, thing: T) -> None:
-        row = self.kind.to_row(thing)
-        self.added[self.kind.identity(row)] = thing, row
+        self.added[self.kind.identity_of(thing)] = thing
 
     def save(self, thing: T) -> None:
-        row = self.kind.to_row(thing)
-        identity = self.kind.identity(row)
-        (self.added if identity in self.added else self.saved)[identity] = thing, row
+        identity = self.kind.identity_of(thing)
+        (self.added if identity in self.added else self.saved)[identity] = thing
 
     def own(self, *identity: object) -> T | None:
         """Return the unit's own state of a thing, if it has one."""
-        written = self.added.get(identity) or self.saved.get(identity)
-        return None if written is None else written[0]
+        return self.added.get(identity, self.saved.get(identity))
 
-    def things(self) -> Iterator[T]:
-        """Go through everything that was written."""
-        for thing, _ in (*self.added.values(), *self.saved.values()):
-            yield thing
-
-    def added_rows(self) -> list[Row]:
-        """Return what to insert, in the order of the primary key: the order in which every commit takes locks."""
-        return [row for _, (_, row) in sorted(self.added.items())]
-
-    def saved_rows(self) -> list[Row]:
-        """Return what to update, in the order of the primary key."""
-        return [row for _, (_, row) in sorted(self.saved.items())]
-
-    def __bool__(self) -> bool:
-        return bool(self.added or self.saved)
+    @property
+    def all(self) -> dict[Identity, T]:
+        return {**self.added, **self.saved}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,9 +52,13 @@ class Replay:
 
 
 class Changes:
-    """The writes of one unit by kind, and the versions that it expects by table and primary key."""
+    """The writes of one unit by kind, and what it expects.
+
+    Values only, so that the changes of several units can be written together.
+    """
 
     def __init__(self, kinds: Kinds) -> None:
+        self.records = Writes(kinds.records)
         self.merchants = Writes(kinds.merchants)
         self.api_keys = Writes(kinds.api_keys)
         self.payment_keys = Writes(kinds.payment_keys)
@@ -82,42 +66,52 @@ class Changes:
         self.refresh_tokens = Writes(kinds.refresh_tokens)
         self.transactions = Writes(kinds.transactions)
         self.refunds = Writes(kinds.refunds)
-        self.endpoints = Writes(kinds.endpoints)
         self.attempts = Writes(kinds.attempts)
-        self.deliveries = Writes(kinds.deliveries)
-        self.records = Writes(kinds.records)
+        self.endpoints = Writes(kinds.endpoints)
         self.events = Writes(kinds.events)
+        self.deliveries = Writes(kinds.deliveries)
         self.jobs = Writes(kinds.jobs)
         self.jobs_done = Writes(kinds.jobs)
         self.replays: list[Replay] = []
-        self.expected: dict[tuple[Table, Identity], int] = {}
+        self.expected: dict[tuple[str, Identity], set[int]] = {}
+        self._of_type: dict[type[Versioned], Writes[Any]] = {
+            Merchant: self.merchants,
+            ApiKey: self.api_keys,
+            PaymentKey: self.payment_keys,
+            Session: self.sessions,
+            Transaction: self.transactions,
+            Refund: self.refunds,
+            Endpoint: self.endpoints,
+        }
 
     def expect(self, aggregate: Versioned) -> None:
         """Remember the version that the aggregate must have; what the unit itself adds has none yet."""
-        identity: Identity
-        match aggregate:
-            case Merchant():
-                table, identity, added = tables.merchants, (aggregate.id,), self.merchants.added
-            case ApiKey():
-                table, identity, added = tables.api_keys, (aggregate.merchant, aggregate.id), self.api_keys.added
-            case Session():
-                table, identity, added = tables.sessions, (aggregate.merchant, aggregate.id), self.sessions.added
-            case PaymentKey() | Transaction() | Refund() | Endpoint():
-                writes = self._of_mode(aggregate)
-                table, added = writes.kind.table, writes.added
-                identity = aggregate.merchant, aggregate.livemode, aggregate.id
-        if identity not in added:
-            self.expected[table, identity] = aggregate.version
+        writes = self._of_type[type(aggregate)]
+        identity = writes.kind.identity_of(aggregate)
+        if identity not in writes.added:
+            self.expected.setdefault((writes.kind.table.name, identity), set()).add(aggregate.version)
 
-    def _of_mode(
-        self, aggregate: PaymentKey | Transaction | Refund | Endpoint
-    ) -> Writes[PaymentKey] | Writes[Transaction] | Writes[Refund] | Writes[Endpoint]:
-        match aggregate:
-            case PaymentKey():
-                return self.payment_keys
-            case Transaction():
-                return self.transactions
-            case Refund():
-                return self.refunds
-            case Endpoint():
-                return self.endpoints
+    @property
+    def versioned(self) -> tuple[Writes[Any], ...]:
+        """What carries a version, in the order in which each commit writes it: a thing after those that it names."""
+        return (
+            self.merchants,
+            self.api_keys,
+            self.payment_keys,
+            self.sessions,
+            self.refresh_tokens,
+            self.transactions,
+            self.refunds,
+            self.attempts,
+            self.endpoints,
+            self.deliveries,
+        )
+
+    def touched(self) -> set[str]:
+        """Return the merchants of whatever is written: every primary key begins with one."""
+        writes = (*self.versioned, self.records, self.events, self.jobs, self.jobs_done)
+        written = {str(identity[0]) for kind in writes for identity in (*kind.added, *kind.saved)}
+        return written | {replay.endpoint.merchant for replay in self.replays}
+
+    def __bool__(self) -> bool:
+        return bool(self.expected or self.touched())

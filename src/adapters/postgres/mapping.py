@@ -36,15 +36,12 @@ Identity: TypeAlias = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[T]):
-    """One kind of thing: its table, and how it becomes a row of it and is made of one."""
+    """One kind of thing: its table, its primary key, how it becomes a row and is made of one."""
 
     table: Table
+    identity_of: Callable[[T], Identity]
     to_row: Callable[[T], Row]
     of_row: Callable[[Mapping[str, Any]], T]
-
-    def identity(self, row: Mapping[str, Any]) -> Identity:
-        """Return the row's primary key."""
-        return tuple(row[column.name] for column in self.table.primary_key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +66,81 @@ class Kinds:
 def kinds(vault: Vault) -> Kinds:
     """Return the kinds, whose secrets this vault seals."""
     return Kinds(
-        merchants=Kind(table=tables.merchants, to_row=_merchant_row, of_row=_merchant),
-        api_keys=Kind(table=tables.api_keys, to_row=_api_key_row, of_row=_api_key),
-        payment_keys=Kind(table=tables.payment_keys, to_row=_payment_key_row, of_row=_payment_key),
-        sessions=Kind(table=tables.sessions, to_row=_session_row, of_row=_session),
-        refresh_tokens=Kind(table=tables.refresh_tokens, to_row=_refresh_token_row, of_row=_refresh_token),
-        transactions=Kind(table=tables.transactions, to_row=_transaction_row, of_row=_transaction),
-        refunds=Kind(table=tables.refunds, to_row=_refund_row, of_row=_refund),
-        attempts=Kind(table=tables.attempts, to_row=_attempt_row, of_row=_attempt),
+        merchants=Kind(
+            table=tables.merchants,
+            identity_of=lambda merchant: (merchant.id,),
+            to_row=_merchant_row,
+            of_row=_merchant,
+        ),
+        api_keys=Kind(
+            table=tables.api_keys,
+            identity_of=lambda key: (key.merchant, key.id),
+            to_row=_api_key_row,
+            of_row=_api_key,
+        ),
+        payment_keys=Kind(
+            table=tables.payment_keys,
+            identity_of=lambda key: (key.merchant, key.livemode, key.id),
+            to_row=_payment_key_row,
+            of_row=_payment_key,
+        ),
+        sessions=Kind(
+            table=tables.sessions,
+            identity_of=lambda session: (session.merchant, session.id),
+            to_row=_session_row,
+            of_row=_session,
+        ),
+        refresh_tokens=Kind(
+            table=tables.refresh_tokens,
+            identity_of=lambda token: (token.merchant, token.digest),
+            to_row=_refresh_token_row,
+            of_row=_refresh_token,
+        ),
+        transactions=Kind(
+            table=tables.transactions,
+            identity_of=lambda transaction: (transaction.merchant, transaction.livemode, transaction.id),
+            to_row=_transaction_row,
+            of_row=_transaction,
+        ),
+        refunds=Kind(
+            table=tables.refunds,
+            identity_of=lambda refund: (refund.merchant, refund.livemode, refund.id),
+            to_row=_refund_row,
+            of_row=_refund,
+        ),
+        attempts=Kind(
+            table=tables.attempts,
+            identity_of=lambda attempt: (attempt.merchant, attempt.id),
+            to_row=_attempt_row,
+            of_row=_attempt,
+        ),
         endpoints=Kind(
             table=tables.endpoints,
+            identity_of=lambda endpoint: (endpoint.merchant, endpoint.livemode, endpoint.id),
             to_row=lambda endpoint: _endpoint_row(endpoint, vault),
             of_row=lambda row: _endpoint(row, vault),
         ),
-        deliveries=Kind(table=tables.deliveries, to_row=_delivery_row, of_row=_delivery),
-        events=Kind(table=tables.events, to_row=_event_row, of_row=_event),
-        jobs=Kind(table=tables.jobs, to_row=_job_row, of_row=_job),
+        events=Kind(
+            table=tables.events,
+            identity_of=lambda event: (event.merchant, event.id),
+            to_row=_event_row,
+            of_row=_event,
+        ),
+        deliveries=Kind(
+            table=tables.deliveries,
+            identity_of=lambda delivery: (delivery.merchant, delivery.endpoint, delivery.id),
+            to_row=_delivery_row,
+            of_row=_delivery,
+        ),
+        jobs=Kind(
+            table=tables.jobs,
+            identity_of=lambda job: (job.merchant, job.id),
+            to_row=_job_row,
+            of_row=_job,
+        ),
         records=Kind(
             table=tables.idempotency_records,
+            identity_of=lambda record: (record.merchant, record.livemode, record.key),
             to_row=lambda record: _record_row(record, vault),
             of_row=lambda row: _record(row, vault),
         ),

@@ -1,0 +1,20 @@
+"""Contract suites: what every adapter of a port must pass. They need pytest, with pytest-asyncio in its auto mode."""
+
+from payments_core.testing.cache import CacheContract, CacheUnderTest
+from payments_core.testing.claims import ClaimsContract
+from payments_core.testing.credentials import CredentialsContract
+from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
+from payments_core.testing.store import Store, StoreContract
+from payments_core.testing.views import ViewsContract
+
+__all__ = [
+    "CacheContract",
+    "CacheUnderTest",
+    "ClaimsContract",
+    "CredentialsContract",
+    "RateLimitsContract",
+    "RateLimitsUnderTest",
+    "Store",
+    "StoreContract",
+    "ViewsContract",
+]

@@ -14,7 +14,7 @@ from typing import Final
 
 from payments_core import keys
 from payments_core.attempt import Attempt, AttemptKind
-from payments_core.event import Event, EventType
+from payments_core.event import ALL_EVENTS, Event, EventType
 from payments_core.idempotency import KEPT, Fingerprint, Record
 from payments_core.ids import (
     ApiKeyId,
@@ -34,7 +34,7 @@ from payments_core.merchant import ALL_SCOPES, ApiKey, ApiKeyKind, Merchant, Pay
 from payments_core.money import Money, currency
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Status, Transaction
-from payments_core.webhook import ALL_EVENTS, Endpoint, make_secret
+from payments_core.webhook import Endpoint, make_secret
 
 START: Final = datetime(2026, 3, 1, 9, 30, 15, 123_457, tzinfo=UTC)
 NOW: Final = START + timedelta(days=1)
@@ -237,6 +237,7 @@ def a_job(subject: Transaction | Refund, *, due_at: datetime | None = None) -> J
     return Job(
         id=JobId(moment.id("job")),
         merchant=subject.merchant,
+        livemode=subject.livemode,
         kind=JobKind.REFUND if isinstance(subject, Refund) else JobKind.CHARGE,
         subject=subject.id,
         due_at=due_at or moment.now,
@@ -244,9 +245,7 @@ def a_job(subject: Transaction | Refund, *, due_at: datetime | None = None) -> J
     )
 
 
-def a_record(
-    merchant: Merchant, *, key: str = "order-1", livemode: bool = False, at: datetime | None = None
-) -> Record:
+def a_record(merchant: Merchant, *, key: str = "order-1", livemode: bool = False, at: datetime | None = None) -> Record:
     """Return what an idempotency key did, kept for as long as they are."""
     moment = a_moment(at)
     return Record(

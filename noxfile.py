@@ -1,0 +1,76 @@
+"""The checks. `uv run nox` runs all of them in the locked environment that uv has made; CI runs the same.
+
+The sessions use the interpreter at hand: one that has to be found first would be skipped where it is missing.
+`wheel` alone has clean environments of its own.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.sessions = ["lint", "types", "imports", "unit", "integration", "wheel"]
+nox.options.stop_on_first_error = False
+nox.options.error_on_missing_interpreters = True
+
+UV = os.environ.get("UV", "uv")
+"""The uv that runs us names itself, so that it is found even where it is not on the path."""
+
+CODE = ["src", "tests", "noxfile.py"]
+
+
+@nox.session(venv_backend="none")
+def lint(session: nox.Session) -> None:
+    """Ruff: style and formatting."""
+    session.run("ruff", "check", *CODE)
+    session.run("ruff", "format", "--check", *CODE)
+
+
+@nox.session(venv_backend="none")
+def types(session: nox.Session) -> None:
+    """Mypy and pyright, both strict."""
+    session.run("mypy")
+    session.run("pyright", "--warnings")
+
+
+@nox.session(venv_backend="none")
+def imports(session: nox.Session) -> None:
+    """The walls: entrypoints, adapters, core; siblings apart; nothing but the standard library in the core."""
+    session.run("lint-imports")
+
+
+@nox.session(venv_backend="none")
+def unit(session: nox.Session) -> None:
+    """The core, the memory adapters and HTTP over memory: no sockets, seconds."""
+    session.run("pytest", "tests/unit", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def integration(session: nox.Session) -> None:
+    """The same contracts on a real Postgres and a real Valkey; outages, processes, the README."""
+    session.run("pytest", "tests/integration", *session.posargs)
+
+
+@nox.session(venv_backend="none")
+def wheel(session: nox.Session) -> None:
+    """The built wheel in clean environments: the core without any dependency, the command with the extras."""
+    folder = Path(session.create_tmp())
+    dist, bare, full = folder / "dist", folder / "bare", folder / "full"
+    for each in (dist, bare, full):
+        shutil.rmtree(each, ignore_errors=True)
+    session.run(UV, "build", "--wheel", "--out-dir", str(dist), "--quiet")
+    built = str(next(dist.glob("*.whl")))
+    session.run(UV, "venv", "--quiet", str(bare))
+    session.run(UV, "pip", "install", "--quiet", "--python", str(bare), built)
+    # -I: neither this folder nor the environment's variables, so that what is imported is what was installed.
+    python = str(bare / "bin" / "python")
+    session.run(python, "-I", "-c", "import payments_core, adapters.memory, payments_core.payments", external=True)
+    listed = session.run(UV, "pip", "list", "--quiet", "--format", "freeze", "--python", str(bare), silent=True, external=True)
+    if listed is None or [line.partition("==")[0] for line in listed.split()] != ["payments-core"]:
+        session.error(f"the core brought dependencies: {listed}")
+    session.run(UV, "venv", "--quiet", str(full))
+    session.run(UV, "pip", "install", "--quiet", "--python", str(full), f"{built}[server,embedded]")
+    session.run(str(full / "bin" / "payments"), "--help", external=True, silent=True)
+    session.run(str(full / "bin" / "payments"), "--version", external=True)

@@ -1,0 +1,194 @@
+"""Statements that make, cancel and repeat the deliveries of events, all in the database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Select,
+    Update,
+    and_,
+    any_,
+    bindparam,
+    func,
+    insert,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    update,
+)
+from sqlalchemy.dialects import postgresql
+
+from adapters.postgres.changes import Replay
+from adapters.postgres.tables import deliveries, endpoints, events
+from payments_core.event import ALL_EVENTS
+from payments_core.ids import lowest_id
+from payments_core.webhook import DeliveryStatus, Endpoint
+
+TIME_LENGTH: Final = 11
+"""How many characters of its event's id begin a delivery's (`payments_core.ids.delivery_id`)."""
+DIGEST_LENGTH: Final = 15
+
+
+def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> ColumnElement[str]:
+    """Return `payments_core.ids.delivery_id`, computed by the database."""
+    digest = func.upper(func.substr(func.md5(event.concat(endpoint)), 1, DIGEST_LENGTH))
+    return literal("dlv_").concat(func.substr(event, 5, TIME_LENGTH)).concat(digest)
+
+
+_LISTENS: Final = and_(
+    endpoints.c.enabled,
+    endpoints.c.removed_at.is_(None),
+    or_(
+        events.c.only_endpoint_id == endpoints.c.id,
+        and_(
+            events.c.only_endpoint_id.is_(None),
+            or_(literal(ALL_EVENTS) == any_(endpoints.c.events), events.c.type == any_(endpoints.c.events)),
+        ),
+    ),
+)
+_SAME_MODE: Final = and_(
+    events.c.merchant_id == endpoints.c.merchant_id, events.c.livemode == endpoints.c.livemode
+)
+
+
+def _new_deliveries(due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]:
+    values: dict[str, ColumnElement[Any]] = {
+        "merchant_id": events.c.merchant_id,
+        "endpoint_id": endpoints.c.id,
+        "id": delivery_id(events.c.id, endpoints.c.id),
+        "livemode": events.c.livemode,
+        "event_id": events.c.id,
+        "event_type": events.c.type,
+        "status": literal(DeliveryStatus.PENDING.value),
+        "created_at": due_at,
+        "updated_at": due_at,
+        "due_at": due_at,
+        "tries": literal(0),
+        "attempts": literal([], deliveries.c.attempts.type),
+        "lease_token": literal(0),
+        "lease_expires_at": null(),
+        "version": literal(1),
+    }
+    return list(values), select(*values.values()).join_from(events, endpoints, _SAME_MODE).where(_LISTENS)
+
+
+def _insert_new() -> Insert:
+    columns, new = _new_deliveries(events.c.at)
+    keys = tuple_(events.c.merchant_id, events.c.id)
+    return insert(deliveries).from_select(columns, new.where(keys.in_(bindparam("events", expanding=True))))
+
+
+DELIVER: Final = _insert_new()
+"""Make the deliveries of the new events `events`, pairs of merchant and id."""
+
+
+def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
+    """Lock rows in the order of the primary key, in which every commit locks them."""
+    return (
+        select(*deliveries.primary_key).where(*conditions).order_by(*deliveries.primary_key).with_for_update(key_share=True)
+    )
+
+
+def cancel_pending(closed: Sequence[Endpoint]) -> Update:
+    """Cancel what is pending for endpoints that are disabled or removed; whoever holds one is refused."""
+    of_closed = or_(
+        *(
+            and_(deliveries.c.merchant_id == endpoint.merchant, deliveries.c.endpoint_id == endpoint.id)
+            for endpoint in closed
+        )
+    )
+    pending = deliveries.c.status == literal(DeliveryStatus.PENDING.value)
+    return (
+        update(deliveries)
+        .where(tuple_(*deliveries.primary_key).in_(_locked(of_closed, pending)))
+        .values(
+            status=DeliveryStatus.CANCELED,
+            due_at=None,
+            lease_expires_at=None,
+            version=deliveries.c.version + 1,
+        )
+    )
+
+
+# ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ended(replay: Replay) -> ColumnElement[bool]:
+    """Tell the deliveries that a replay makes due again."""
+    since, until = lowest_id("evt", replay.since), lowest_id("evt", replay.until)
+    time = slice(4, 4 + TIME_LENGTH)
+    endpoint = replay.endpoint
+    conditions: list[ColumnElement[bool]] = [
+        deliveries.c.merchant_id == endpoint.merchant,
+        deliveries.c.endpoint_id == endpoint.id,
+        # The time in a delivery's id is its event's, cut short: it bounds what is looked at, the event's id decides.
+        deliveries.c.id >= f"dlv_{since[time]}",
+        deliveries.c.id < f"dlv_{until[time]}~",
+        deliveries.c.event_id >= since,
+        deliveries.c.event_id < until,
+    ]
+    if replay.only_failed:
+        conditions.append(deliveries.c.status.in_([DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED]))
+    else:
+        conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
+        if ALL_EVENTS not in endpoint.events:
+            conditions.append(deliveries.c.event_type.in_(endpoint.events))
+    return and_(*conditions)
+
+
+def _never_sent(replay: Replay, statement: Select[Any]) -> Select[Any]:
+    """Narrow a selection from events and endpoints to what a replay sends for the first time."""
+    endpoint = replay.endpoint
+    return statement.where(
+        events.c.merchant_id == endpoint.merchant,
+        events.c.id >= lowest_id("evt", replay.since),
+        events.c.id < lowest_id("evt", replay.until),
+        endpoints.c.id == endpoint.id,
+        ~select(deliveries.c.id)
+        .where(
+            deliveries.c.merchant_id == events.c.merchant_id,
+            deliveries.c.endpoint_id == endpoints.c.id,
+            deliveries.c.id == delivery_id(events.c.id, endpoints.c.id),
+        )
+        .exists(),
+    )
+
+
+def count_to_replay(replay: Replay) -> Select[Any]:
+    """Count what `again` and `for_the_first_time` would do now, as `number`."""
+    ended = select(func.count()).select_from(deliveries).where(_ended(replay)).scalar_subquery()
+    if replay.only_failed:
+        return select(ended.label("number"))
+    listened = select(func.count()).select_from(events).join(endpoints, _SAME_MODE).where(_LISTENS)
+    return select((ended + _never_sent(replay, listened).scalar_subquery()).label("number"))
+
+
+def again(replay: Replay) -> Update:
+    """Make the ended deliveries of a replay due again, with their whole schedule before them."""
+    return (
+        update(deliveries)
+        .where(tuple_(*deliveries.primary_key).in_(_locked(_ended(replay))))
+        .values(
+            status=DeliveryStatus.PENDING,
+            due_at=replay.at,
+            tries=0,
+            updated_at=replay.at,
+            version=deliveries.c.version + 1,
+        )
+    )
+
+
+def for_the_first_time(replay: Replay) -> Insert:
+    """Make the deliveries of a replay that never were."""
+    columns, new = _new_deliveries(literal(replay.at, deliveries.c.due_at.type))
+    return (
+        postgresql.insert(deliveries)
+        .from_select(columns, _never_sent(replay, new))
+        .on_conflict_do_nothing(index_elements=list(deliveries.primary_key))
+    )

@@ -1,0 +1,96 @@
+"""The one place that makes an engine: bounded in connections and in time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from payments_core.values import encode_json
+
+DRIVER: Final = "postgresql+psycopg"
+SCHEMES: Final = ("postgresql", "postgres", DRIVER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many connections an engine holds, and how long anything may take.
+
+    `statement_seconds`, `lock_seconds` and `idle_in_transaction_seconds` are the server's to keep. The sum of
+    `connections_max` over all processes stays under the server's `max_connections`.
+    """
+
+    connections_max: int = 10
+    connections_kept: int = 10
+    pool_wait_seconds: float = 3.0
+    connect_seconds: int = 3
+    statement_seconds: float = 5.0
+    lock_seconds: float = 3.0
+    idle_in_transaction_seconds: float = 10.0
+    recycle_seconds: int = 30 * 60
+    unanswered_seconds: int = 10
+    """How long the network may swallow what was sent before the connection is given up."""
+
+
+BOUNDS: Final = Bounds()
+
+
+def driver_url(url: str) -> URL:
+    """Return the URL for SQLAlchemy with psycopg, or raise ValueError unless it is `postgresql://…`."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ValueError("a database URL looks like postgresql://user:password@host:5432/name") from None
+    if parsed.drivername not in SCHEMES:
+        raise ValueError(f"a database URL begins with postgresql://, this one with {parsed.drivername}://")
+    return parsed.set(drivername=DRIVER)
+
+
+def create_engine(
+    url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core"
+) -> AsyncEngine:
+    """Return an engine for `postgresql://…`, or raise ValueError; it connects when first used.
+
+    A connection is asked for a sign of life before it is handed out, so that those that a restart of the server cut
+    are replaced unnoticed. Its owner disposes of it.
+    """
+    target = driver_url(url)
+    return create_async_engine(
+        target,
+        pool_size=bounds.connections_kept,
+        max_overflow=bounds.connections_max - bounds.connections_kept,
+        pool_timeout=bounds.pool_wait_seconds,
+        pool_recycle=bounds.recycle_seconds,
+        pool_pre_ping=True,
+        # What is in a row is in no error message and in no log.
+        hide_parameters=True,
+        json_serializer=lambda value: encode_json(value).decode(),
+        connect_args={
+            "connect_timeout": bounds.connect_seconds,
+            "application_name": application_name,
+            "options": _options(target, bounds),
+            "keepalives_idle": bounds.unanswered_seconds,
+            "keepalives_interval": max(1, bounds.unanswered_seconds // 3),
+            "keepalives_count": 3,
+            "tcp_user_timeout": bounds.unanswered_seconds * 1000,
+        },
+    )
+
+
+def _options(target: URL, bounds: Bounds) -> str:
+    settings = {
+        "timezone": "UTC",
+        "statement_timeout": _milliseconds(bounds.statement_seconds),
+        "lock_timeout": _milliseconds(bounds.lock_seconds),
+        "idle_in_transaction_session_timeout": _milliseconds(bounds.idle_in_transaction_seconds),
+    }
+    given = target.query.get("options", "")
+    own = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    return f"{own} {given if isinstance(given, str) else ' '.join(given)}".rstrip()
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(round(seconds * 1000))

@@ -1,0 +1,83 @@
+"""What the driver says, in the words of the core.
+
+Whoever logs an error gets no values of rows with it: the driver's own message holds them (its DETAIL), ours doesn't.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, PendingRollbackError, ResourceClosedError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from payments_core.errors import Duplicate, StaleWrite, Unavailable
+from payments_core.ports import Unique
+
+UNIQUE: Final = {
+    "uq_merchants_email": Unique.MERCHANT_EMAIL,
+    "uq_transactions_reference": Unique.TRANSACTION_REFERENCE,
+    "pk_idempotency_records": Unique.IDEMPOTENCY_KEY,
+}
+"""Constraints by name; every other one keeps an identity or something random unique."""
+
+RACES: Final = frozenset({"40001", "40P01"})
+"""serialization_failure and deadlock_detected: one of two was in the way of the other."""
+BUSY_CLASSES: Final = frozenset({"08", "53", "57", "58"})
+"""Connections, resources, operator's intervention (statement_timeout among them), the system below."""
+BUSY: Final = frozenset({"25006", "25P03", "25P04", "55P03", "55006"})
+"""read_only_sql_transaction, idle and transaction time-outs, lock_not_available, object_in_use."""
+MISSING: Final = frozenset({"3D000", "3F000", "42P01", "42703"})
+"""The database, schema, table or column isn't there."""
+
+
+class Rejected(RuntimeError):
+    """The database refused what this code wrote: a broken promise of the code, never of a caller; nothing was done."""
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Raise what the driver raises in the block as StaleWrite, Duplicate, Unavailable or Rejected."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise translation(error) from None
+    except PoolTimeout:
+        raise Unavailable("the store is busy: no connection came free in time") from None
+    except (PendingRollbackError, ResourceClosedError):
+        raise Unavailable("the connection to the store was lost") from None
+    except (OSError, TimeoutError) as error:
+        raise Unavailable(f"the store cannot be reached: {error}") from None
+
+
+def translation(error: DBAPIError) -> Exception:
+    """Return the error that says what the driver's error means."""
+    original = error.orig
+    if not isinstance(original, psycopg.Error):
+        return Rejected(f"the store refused a statement: {type(original).__name__}")
+    state = original.sqlstate
+    if state is None:
+        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) or is_lost(error)
+        return Unavailable("the store cannot be reached") if lost else Rejected(_about(original))
+    if state in RACES:
+        return StaleWrite("another commit was in the way")
+    if state == "23505":
+        return Duplicate(UNIQUE.get(original.diag.constraint_name or "", Unique.ID))
+    if state in MISSING:
+        return Unavailable("the store's tables are missing or of another version: run `payments migrate`")
+    if state[:2] in BUSY_CLASSES or state in BUSY:
+        return Unavailable(f"the store is away or too busy ({state})")
+    return Rejected(_about(original))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Say whether the connection went away, so that nobody was told how the statement ended."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _about(error: psycopg.Error) -> str:
+    constraint = error.diag.constraint_name
+    where = f", constraint {constraint}" if constraint else ""
+    return f"the database refused a write: {type(error).__name__}{where}"

@@ -1,0 +1,294 @@
+"""The unit of work: what it reads, each in a statement of its own, and its own writes before what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, TypeAlias, TypeVar
+
+from sqlalchemy import ColumnElement, RowMapping, Select, select
+
+from adapters.postgres.changes import Changes, Replay, Writes
+from adapters.postgres.deliver import count_to_replay
+from adapters.postgres.mapping import Kinds
+from payments_core.attempt import Attempt
+from payments_core.errors import NotFound
+from payments_core.event import Event
+from payments_core.idempotency import Record
+from payments_core.ids import (
+    ApiKeyId,
+    AttemptId,
+    DeliveryId,
+    EndpointId,
+    MerchantId,
+    PaymentKeyId,
+    RefundId,
+    SessionId,
+    TransactionId,
+)
+from payments_core.job import Job
+from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
+from payments_core.ports import Versioned
+from payments_core.refund import Refund
+from payments_core.transaction import Transaction
+from payments_core.webhook import Delivery, Endpoint
+
+T = TypeVar("T")
+
+Read: TypeAlias = Callable[[Select[Any]], Awaitable[Sequence[RowMapping]]]
+"""Run one statement and return its rows."""
+
+
+class Part(Generic[T]):
+    """What a unit does with things of one kind."""
+
+    def __init__(self, writes: Writes[T], read: Read) -> None:
+        self._writes: Final = writes
+        self._read: Final = read
+        self._columns: Final = writes.kind.table.c
+
+    def add(self, thing: T, /) -> None:
+        self._writes.add(thing)
+
+    def save(self, thing: T, /) -> None:
+        self._writes.save(thing)
+
+    async def _get(self, *identity: object) -> T:
+        own = self._writes.own(*identity)
+        if own is not None:
+            return own
+        table = self._writes.kind.table
+        keys = zip(table.primary_key, identity, strict=True)
+        rows = await self._read(select(table).where(*(column == value for column, value in keys)))
+        if not rows:
+            raise NotFound(f"there is no such thing in {table.name}")
+        return self._writes.kind.of_row(rows[0])
+
+    async def _where(
+        self, *conditions: ColumnElement[bool], keep: Callable[[T], bool], newest: int | None = None
+    ) -> list[T]:
+        """Return what is stored under the conditions and not written by this unit, and what it wrote and `keep` takes.
+
+        In the order of the primary key; with `newest` only so many, backwards.
+        """
+        kind, own = self._writes.kind, self._writes.all
+        statement = select(kind.table).where(*conditions)
+        if newest is not None:
+            statement = statement.order_by(*(column.desc() for column in kind.table.primary_key)).limit(newest)
+        stored = {kind.identity_of(thing): thing for thing in map(kind.of_row, await self._read(statement))}
+        merged = {identity: thing for identity, thing in {**stored, **own}.items() if identity not in own or keep(thing)}
+        ordered = [thing for _, thing in sorted(merged.items(), reverse=newest is not None)]
+        return ordered[:newest]
+
+
+class PostgresMerchants(Part[Merchant]):
+    """Merchants of a unit."""
+
+    async def get(self, id: MerchantId, /) -> Merchant:
+        return await self._get(id)
+
+    async def by_email(self, email: str, /) -> Merchant | None:
+        found = await self._where(self._columns.email == email, keep=lambda merchant: merchant.email == email)
+        return found[0] if found else None
+
+
+class PostgresApiKeys(Part[ApiKey]):
+    """API keys of a unit."""
+
+    async def get(self, merchant: MerchantId, id: ApiKeyId, /) -> ApiKey:
+        return await self._get(merchant, id)
+
+    async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[ApiKey]:
+        columns = self._columns
+        return await self._where(
+            columns.merchant_id == merchant,
+            columns.revoked_at.is_(None),
+            columns.expires_at.is_(None) | (columns.expires_at > at),
+            keep=lambda key: key.merchant == merchant and key.is_valid(at),
+        )
+
+
+class PostgresPaymentKeys(Part[PaymentKey]):
+    """Payment keys of a unit."""
+
+    async def get(self, merchant: MerchantId, livemode: bool, id: PaymentKeyId, /) -> PaymentKey:
+        return await self._get(merchant, livemode, id)
+
+    async def by_key(self, merchant: MerchantId, livemode: bool, key: str, /) -> PaymentKey | None:
+        found = await self._where(
+            self._columns.merchant_id == merchant,
+            self._columns.livemode == livemode,
+            self._columns.key == key,
+            keep=lambda own: (own.merchant, own.livemode, own.key) == (merchant, livemode, key),
+        )
+        return found[0] if found else None
+
+    async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
+        found = await self._where(
+            self._columns.merchant_id == merchant,
+            self._columns.livemode == livemode,
+            self._columns.is_active,
+            keep=lambda own: (own.merchant, own.livemode) == (merchant, livemode) and own.is_active,
+        )
+        return len(found)
+
+
+class PostgresSessions(Part[Session]):
+    """Sessions of a unit, and their refresh tokens."""
+
+    def __init__(self, writes: Writes[Session], tokens: Writes[RefreshToken], read: Read) -> None:
+        super().__init__(writes, read)
+        self._tokens: Final = RefreshTokens(tokens, read)
+
+    async def get(self, merchant: MerchantId, id: SessionId, /) -> Session:
+        return await self._get(merchant, id)
+
+    async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[Session]:
+        columns = self._columns
+        return await self._where(
+            columns.merchant_id == merchant,
+            columns.revoked_at.is_(None),
+            columns.expires_at > at,
+            keep=lambda session: session.merchant == merchant and session.is_valid(at),
+        )
+
+    async def refresh_token(self, digest: str, /) -> RefreshToken | None:
+        return await self._tokens.by_digest(digest)
+
+    def add_refresh_token(self, token: RefreshToken, /) -> None:
+        self._tokens.add(token)
+
+    def save_refresh_token(self, token: RefreshToken, /) -> None:
+        self._tokens.save(token)
+
+
+class RefreshTokens(Part[RefreshToken]):
+    """Refresh tokens of a unit, which come with a digest and no merchant."""
+
+    async def by_digest(self, digest: str) -> RefreshToken | None:
+        found = await self._where(self._columns.digest == digest, keep=lambda token: token.digest == digest)
+        return found[0] if found else None
+
+
+class PostgresTransactions(Part[Transaction]):
+    """Transactions of a unit."""
+
+    async def get(self, merchant: MerchantId, livemode: bool, id: TransactionId, /) -> Transaction:
+        return await self._get(merchant, livemode, id)
+
+
+class PostgresRefunds(Part[Refund]):
+    """Refunds of a unit."""
+
+    async def get(self, merchant: MerchantId, livemode: bool, id: RefundId, /) -> Refund:
+        return await self._get(merchant, livemode, id)
+
+    async def latest_of(self, merchant: MerchantId, transaction: TransactionId, /, *, limit: int) -> Sequence[Refund]:
+        return await self._where(
+            self._columns.merchant_id == merchant,
+            self._columns.transaction_id == transaction,
+            keep=lambda refund: (refund.merchant, refund.transaction) == (merchant, transaction),
+            newest=limit,
+        )
+
+
+class PostgresAttempts(Part[Attempt]):
+    """Attempts of a unit."""
+
+    async def get(self, merchant: MerchantId, id: AttemptId, /) -> Attempt:
+        return await self._get(merchant, id)
+
+    async def of(self, merchant: MerchantId, subject: TransactionId | RefundId, /) -> Attempt | None:
+        found = await self._where(
+            self._columns.merchant_id == merchant,
+            self._columns.subject_id == subject,
+            keep=lambda own: (own.merchant, own.refund or own.transaction) == (merchant, subject),
+        )
+        return found[0] if found else None
+
+
+class PostgresEndpoints(Part[Endpoint]):
+    """Endpoints of a unit."""
+
+    async def get(self, merchant: MerchantId, livemode: bool, id: EndpointId, /) -> Endpoint:
+        endpoint = await self._get(merchant, livemode, id)
+        if endpoint.removed_at is not None:
+            raise NotFound("the endpoint was removed")
+        return endpoint
+
+    async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
+        found = await self._where(
+            self._columns.merchant_id == merchant,
+            self._columns.livemode == livemode,
+            self._columns.removed_at.is_(None),
+            keep=lambda own: (own.merchant, own.livemode) == (merchant, livemode) and own.removed_at is None,
+        )
+        return len(found)
+
+
+class PostgresDeliveries(Part[Delivery]):
+    """Deliveries of a unit."""
+
+    def __init__(self, writes: Writes[Delivery], replays: list[Replay], read: Read) -> None:
+        super().__init__(writes, read)
+        self._replays: Final = replays
+
+    async def get(self, merchant: MerchantId, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
+        return await self._get(merchant, endpoint, id)
+
+    async def replay(
+        self, endpoint: Endpoint, /, *, since: datetime, until: datetime, only_failed: bool, at: datetime
+    ) -> int:
+        replay = Replay(endpoint=endpoint, since=since, until=until, only_failed=only_failed, at=at)
+        self._replays.append(replay)
+        (row,) = await self._read(count_to_replay(replay))
+        return int(row["number"])
+
+
+class PostgresEvents(Part[Event]):
+    """Events of a unit."""
+
+
+class PostgresJobs(Part[Job]):
+    """Jobs of a unit."""
+
+    def __init__(self, writes: Writes[Job], done: Writes[Job], read: Read) -> None:
+        super().__init__(writes, read)
+        self._done: Final = done
+
+    def done(self, job: Job, /) -> None:
+        self._done.save(job)
+
+
+class PostgresIdempotencyRecords(Part[Record]):
+    """Idempotency records of a unit."""
+
+    async def get(self, merchant: MerchantId, livemode: bool, key: str, /, *, at: datetime) -> Record | None:
+        try:
+            record = await self._get(merchant, livemode, key)
+        except NotFound:
+            return None
+        return record if at < record.expires_at else None
+
+
+class PostgresUnit:
+    """A unit of work; its store commits `changes` when the block ends."""
+
+    def __init__(self, kinds: Kinds, read: Read) -> None:
+        changes: Final = Changes(kinds)
+        self.changes: Final = changes
+        self.merchants: Final = PostgresMerchants(changes.merchants, read)
+        self.api_keys: Final = PostgresApiKeys(changes.api_keys, read)
+        self.payment_keys: Final = PostgresPaymentKeys(changes.payment_keys, read)
+        self.sessions: Final = PostgresSessions(changes.sessions, changes.refresh_tokens, read)
+        self.transactions: Final = PostgresTransactions(changes.transactions, read)
+        self.refunds: Final = PostgresRefunds(changes.refunds, read)
+        self.attempts: Final = PostgresAttempts(changes.attempts, read)
+        self.endpoints: Final = PostgresEndpoints(changes.endpoints, read)
+        self.deliveries: Final = PostgresDeliveries(changes.deliveries, changes.replays, read)
+        self.events: Final = PostgresEvents(changes.events, read)
+        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, read)
+        self.idempotency: Final = PostgresIdempotencyRecords(changes.records, read)
+
+    def expect(self, aggregate: Versioned, /) -> None:
+        self.changes.expect(aggregate)

@@ -1,0 +1,370 @@
+"""What every store's leases must pass.
+
+What the suite settles where the ports leave room:
+
+- A lease guards by its token alone: a holder whose lease ran out may still write until somebody else has claimed.
+- What is held does not wait: `backlog` and `next_due_at` leave it out (a lease that ran out counts as none at `at`;
+  `next_due_at`, which has no time, counts whatever was not handed back as held).
+- Claims, extensions and hand-backs move no revision. A claim moves a delivery's version, an extension does not: the
+  holder's copy stays good.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+
+from payments_core.errors import LeaseLost, NotFound, StaleWrite
+from payments_core.ids import EndpointId
+from payments_core.job import FAILURES_MAX, Job
+from payments_core.ports import ClaimedDelivery
+from payments_core.testing.builders import DAY, MINUTE, NOW, SECOND, a_job, a_transaction, an_endpoint, an_event
+from payments_core.testing.subject import Shop, Store, open_shop, put, refused_unit, stored
+from payments_core.webhook import DeliveryAttempt, DeliveryStatus, Endpoint
+
+LEASE = timedelta(seconds=60)
+WORKERS = 8
+
+
+async def _jobs(store: Store, shop: Shop, *dues: datetime) -> list[Job]:
+    """Store a job for each time."""
+    transactions = [a_transaction(shop.key) for _ in dues]
+    jobs = [a_job(transaction, due_at=due) for transaction, due in zip(transactions, dues, strict=True)]
+    await put(store, *transactions, *jobs)
+    return jobs
+
+
+async def _claim(store: Store, at: datetime, limit: int = 100) -> Sequence[Job]:
+    return await store.claims.claim_jobs(at=at, limit=limit, lease=LEASE)
+
+
+async def _claim_deliveries(
+    store: Store,
+    at: datetime,
+    *,
+    limit: int = 100,
+    limit_each: int = 100,
+    limits_each: dict[EndpointId, int] | None = None,
+) -> Sequence[ClaimedDelivery]:
+    return await store.claims.claim_deliveries(
+        at=at, limit=limit, lease=LEASE, limits_each=limits_each or {}, limit_each=limit_each
+    )
+
+
+async def _endpoint_with_deliveries(store: Store, shop: Shop, *dues: datetime) -> Endpoint:
+    endpoint = an_endpoint(shop.merchant)
+    await put(store, endpoint, *(an_event(shop.merchant, only=endpoint, at=due) for due in dues))
+    return endpoint
+
+
+async def _done(store: Store, job: Job) -> None:
+    async with store.begin() as work:
+        work.jobs.done(job)
+
+
+async def _save(store: Store, job: Job) -> None:
+    async with store.begin() as work:
+        work.jobs.save(job)
+
+
+class ClaimsContract:
+    """Adapters supply `store`."""
+
+    # ── jobs
+
+    async def test_due_jobs_are_claimed_the_longest_due_first(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        third, first = await _jobs(store, shop, NOW - SECOND, NOW - 3 * SECOND)
+        second, future = await _jobs(store, other, NOW - 2 * SECOND, NOW + SECOND)
+        claimed = await _claim(store, NOW)
+        assert list(claimed) == [
+            replace(job, lease_token=1, lease_expires_at=NOW + LEASE) for job in (first, second, third)
+        ]
+        assert [job.id for job in await _claim(store, NOW + SECOND)] == [future.id]
+
+    async def test_a_job_is_due_at_its_time_and_not_before(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        assert not await _claim(store, NOW - timedelta(microseconds=1))
+        assert len(await _claim(store, NOW)) == 1
+
+    async def test_no_more_are_claimed_than_asked_for(self, store: Store) -> None:
+        jobs = await _jobs(store, await open_shop(store), *(NOW - number * SECOND for number in range(5, 0, -1)))
+        first, rest = await _claim(store, NOW, limit=2), await _claim(store, NOW, limit=9)
+        assert [job.id for job in (*first, *rest)] == [job.id for job in jobs]
+        assert len(first) == 2
+
+    async def test_a_job_that_is_held_is_not_claimed_again(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        assert len(await _claim(store, NOW)) == 1
+        assert not await _claim(store, NOW + LEASE - SECOND)
+
+    async def test_a_job_whose_lease_ran_out_is_claimed_again_with_a_higher_token(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        (first,) = await _claim(store, NOW)
+        (second,) = await _claim(store, NOW + LEASE + SECOND)
+        assert second.id == first.id
+        assert second.lease_token > first.lease_token
+        assert second.lease_expires_at == NOW + LEASE + SECOND + LEASE
+
+    async def test_concurrent_claims_share_no_job(self, store: Store) -> None:
+        jobs = await _jobs(store, await open_shop(store), *([NOW] * 3 * WORKERS))
+        claims = await asyncio.gather(*(_claim(store, NOW, limit=5) for _ in range(WORKERS)))
+        rest = await _claim(store, NOW)
+        claimed = [job.id for claim in (*claims, rest) for job in claim]
+        assert sorted(claimed) == sorted(job.id for job in jobs)
+
+    async def test_a_job_that_is_done_is_gone(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        (job,) = await _claim(store, NOW)
+        await _done(store, job)
+        assert not await _claim(store, NOW + DAY)
+        for refused in (_done(store, job), _save(store, job)):
+            with pytest.raises(LeaseLost):
+                await refused
+
+    async def test_a_job_saved_for_later_is_claimed_then(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        (job,) = await _claim(store, NOW)
+        await _save(store, job.again(due_at=NOW + MINUTE))
+        assert not await _claim(store, NOW + MINUTE - SECOND)
+        (again,) = await _claim(store, NOW + MINUTE)
+        expected = replace(job.again(due_at=NOW + MINUTE), lease_expires_at=NOW + MINUTE + LEASE)
+        assert again == replace(expected, lease_token=again.lease_token)
+        assert again.lease_token > job.lease_token
+
+    async def test_a_dead_job_is_kept_but_passed_over(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        (job,) = await _claim(store, NOW)
+        dead = replace(job, failures=FAILURES_MAX - 1).fail(at=NOW, error="boom")
+        assert dead.dead_at is not None
+        await _save(store, dead)
+        assert not await _claim(store, NOW + DAY)
+        assert (await store.claims.backlog(at=NOW + DAY)).jobs_dead == 1
+
+    async def test_a_holder_whose_lease_ran_out_may_write_while_nobody_else_has_claimed(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW)
+        (job,) = await _claim(store, NOW)
+        await _save(store, job.again(due_at=NOW + DAY))
+        assert not await _claim(store, NOW + LEASE + SECOND)
+
+    async def test_a_stale_holder_is_refused_and_nothing_of_its_unit_is_written(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        (stale,) = await _claim(store, NOW)
+        (fresh,) = await _claim(store, NOW + LEASE + SECOND)
+        before = await store.revision(shop.merchant.id)
+        for write in ("save", "done"):
+            transaction = a_transaction(shop.key)
+            async with refused_unit(store, LeaseLost) as work:
+                work.transactions.add(transaction)
+                if write == "save":
+                    work.jobs.save(stale.again(due_at=NOW))
+                else:
+                    work.jobs.done(stale)
+            with pytest.raises(NotFound):
+                await stored(store, transaction)
+        assert await store.revision(shop.merchant.id) == before
+        await _done(store, fresh)
+
+    async def test_a_stale_write_beside_a_job_leaves_the_job_as_it_was(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        (job,) = await _claim(store, NOW)
+        async with refused_unit(store, StaleWrite) as work:
+            work.jobs.done(job)
+            work.expect(replace(shop.merchant, version=99))
+        await _done(store, job)
+
+    async def test_extended_leases_keep_others_out_until_then(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        endpoint = await _endpoint_with_deliveries(store, shop, NOW)
+        (job,), (claimed,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        await store.claims.extend([job], [claimed.delivery], until=NOW + DAY)
+        assert not await _claim(store, NOW + DAY - SECOND)
+        assert not await _claim_deliveries(store, NOW + DAY - SECOND)
+        async with store.begin() as work:
+            work.jobs.done(job)
+            attempt = DeliveryAttempt(number=1, at=NOW, milliseconds=1, status_code=200)
+            work.deliveries.save(claimed.delivery.deliver(attempt))
+        async with store.begin() as work:
+            read = await work.deliveries.get(shop.merchant.id, endpoint.id, claimed.delivery.id)
+        assert read.status is DeliveryStatus.DELIVERED
+
+    async def test_an_extended_lease_runs_out_too(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        (job,), (claimed,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        await store.claims.extend([job], [claimed.delivery], until=NOW + DAY)
+        assert len(await _claim(store, NOW + DAY + SECOND)) == 1
+        assert len(await _claim_deliveries(store, NOW + DAY + SECOND)) == 1
+
+    async def test_a_lost_lease_is_neither_extended_nor_handed_back(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        (job,), (claimed,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        second = NOW + LEASE + SECOND
+        assert len(await _claim(store, second)) == len(await _claim_deliveries(store, second)) == 1
+        await store.claims.release([job], [claimed.delivery])
+        assert not await _claim(store, second)
+        assert not await _claim_deliveries(store, second)
+        await store.claims.extend([job], [claimed.delivery], until=NOW + DAY)
+        third = second + LEASE + SECOND
+        assert len(await _claim(store, third)) == len(await _claim_deliveries(store, third)) == 1
+
+    async def test_what_is_done_is_passed_over_by_extensions_and_hand_backs(self, store: Store) -> None:
+        await _jobs(store, await open_shop(store), NOW, NOW)
+        done, held = await _claim(store, NOW)
+        await _done(store, done)
+        await store.claims.extend([done, held], [], until=NOW + DAY)
+        await store.claims.release([done, held], [])
+        assert [job.id for job in await _claim(store, NOW)] == [held.id]
+
+    async def test_what_is_handed_back_is_due_as_before(self, store: Store) -> None:
+        shop = await open_shop(store)
+        (first,) = await _jobs(store, shop, NOW - MINUTE)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        (job,), (claimed,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        await store.claims.release([job], [claimed.delivery])
+        (again,), (claimed_again,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        assert (again.id, again.due_at) == (first.id, first.due_at)
+        assert again.lease_token > job.lease_token
+        assert claimed_again.delivery.lease_token > claimed.delivery.lease_token
+        assert claimed_again.delivery.due_at == claimed.delivery.due_at
+
+    async def test_leases_move_no_revision(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        before = await store.revision(shop.merchant.id)
+        (job,), (claimed,) = await _claim(store, NOW), await _claim_deliveries(store, NOW)
+        await store.claims.extend([job], [claimed.delivery], until=NOW + DAY)
+        await store.claims.release([job], [claimed.delivery])
+        assert await store.revision(shop.merchant.id) == before
+
+    # ── deliveries
+
+    async def test_a_claimed_delivery_comes_with_all_that_it_takes(self, store: Store) -> None:
+        shop = await open_shop(store)
+        endpoint = an_endpoint(shop.merchant)
+        await put(store, endpoint)
+        event = an_event(shop.merchant, at=NOW)
+        await put(store, event)
+        (claimed,) = await _claim_deliveries(store, NOW)
+        assert claimed.endpoint == await stored(store, endpoint)
+        assert claimed.body == event.body
+        assert claimed.delivery.event == event.id
+        assert (claimed.delivery.lease_token, claimed.delivery.lease_expires_at) == (1, NOW + LEASE)
+        async with store.begin() as work:
+            read = await work.deliveries.get(shop.merchant.id, endpoint.id, claimed.delivery.id)
+        assert read == claimed.delivery
+
+    async def test_a_claim_makes_earlier_copies_of_a_delivery_stale(self, store: Store) -> None:
+        shop = await open_shop(store)
+        endpoint = await _endpoint_with_deliveries(store, shop, NOW)
+        (first,) = await _claim_deliveries(store, NOW)
+        (second,) = await _claim_deliveries(store, NOW + LEASE + SECOND)
+        assert second.delivery.lease_token > first.delivery.lease_token
+        attempt = DeliveryAttempt(number=1, at=NOW, milliseconds=1, status_code=200)
+        async with refused_unit(store, StaleWrite) as work:
+            work.deliveries.save(first.delivery.deliver(attempt))
+        async with store.begin() as work:
+            work.deliveries.save(second.delivery.fail(attempt, now=NOW, retry_after=None, jitter=0))
+            read = await work.deliveries.get(shop.merchant.id, endpoint.id, second.delivery.id)
+            assert read.attempts == (attempt,)
+
+    async def test_a_delivery_is_due_at_its_time_and_held_until_its_lease_runs_out(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        assert not await _claim_deliveries(store, NOW - timedelta(microseconds=1))
+        assert len(await _claim_deliveries(store, NOW)) == 1
+        assert not await _claim_deliveries(store, NOW + LEASE - SECOND)
+        assert len(await _claim_deliveries(store, NOW + LEASE + SECOND)) == 1
+
+    async def test_a_failed_delivery_is_claimed_again_when_it_is_due(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _endpoint_with_deliveries(store, shop, NOW)
+        (claimed,) = await _claim_deliveries(store, NOW)
+        attempt = DeliveryAttempt(number=1, at=NOW, milliseconds=1, error="timeout")
+        failed = claimed.delivery.fail(attempt, now=NOW, retry_after=None, jitter=0)
+        assert failed.due_at is not None
+        async with store.begin() as work:
+            work.deliveries.save(failed)
+        assert not await _claim_deliveries(store, failed.due_at - SECOND)
+        (again,) = await _claim_deliveries(store, failed.due_at)
+        assert (again.delivery.tries, again.delivery.attempts) == (1, (attempt,))
+
+    async def test_an_endpoint_with_much_to_do_leaves_room_for_the_others(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        busy = await _endpoint_with_deliveries(store, shop, *(NOW - (number + 1) * MINUTE for number in range(30)))
+        quiet = await _endpoint_with_deliveries(store, shop, NOW - 2 * SECOND)
+        stranger = await _endpoint_with_deliveries(store, other, NOW - SECOND, NOW)
+        claimed = await _claim_deliveries(store, NOW, limit=10, limit_each=3)
+        of = [one.endpoint.id for one in claimed]
+        assert {id: of.count(id) for id in of} == {busy.id: 3, quiet.id: 1, stranger.id: 2}
+        busiest = sorted(
+            one.delivery.due_at for one in claimed if one.endpoint.id == busy.id and one.delivery.due_at is not None
+        )
+        assert busiest == [NOW - number * MINUTE for number in (30, 29, 28)]
+
+    async def test_an_endpoint_is_allowed_what_was_said_for_it(self, store: Store) -> None:
+        shop = await open_shop(store)
+        full, partly, other = [
+            await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(5)))
+            for _ in range(3)
+        ]
+        claimed = await _claim_deliveries(store, NOW, limit_each=3, limits_each={full.id: 0, partly.id: 2})
+        of = [one.endpoint.id for one in claimed]
+        assert {id: of.count(id) for id in of} == {partly.id: 2, other.id: 3}
+
+    async def test_no_more_deliveries_are_claimed_than_asked_for(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(6)))
+        claims = [await _claim_deliveries(store, NOW, limit=4) for _ in range(3)]
+        assert [len(claim) for claim in claims] == [4, 2, 0]
+        ids = [one.delivery.id for claim in claims for one in claim]
+        assert len(set(ids)) == 6
+
+    async def test_concurrent_claims_share_no_delivery(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(3 * WORKERS)))
+        claims = await asyncio.gather(*(_claim_deliveries(store, NOW, limit=5) for _ in range(WORKERS)))
+        ids = [one.delivery.id for claim in (*claims, await _claim_deliveries(store, NOW)) for one in claim]
+        assert len(ids) == len(set(ids)) == 3 * WORKERS
+
+    # ── what waits
+
+    async def test_the_backlog_counts_what_waits(self, store: Store) -> None:
+        shop = await open_shop(store)
+        empty = await store.claims.backlog(at=NOW)
+        assert (empty.jobs_due, empty.jobs_dead, empty.deliveries_due, empty.oldest_due_seconds) == (0, 0, 0, 0)
+        await _jobs(store, shop, NOW - MINUTE, NOW - 30 * SECOND, NOW - SECOND, NOW + SECOND)
+        await _endpoint_with_deliveries(store, shop, NOW - SECOND, NOW, NOW + SECOND)
+        full = await store.claims.backlog(at=NOW)
+        assert (full.jobs_due, full.jobs_dead, full.deliveries_due) == (3, 0, 2)
+        assert full.oldest_due_seconds == pytest.approx(60)
+        await _claim(store, NOW, limit=1)
+        await _claim_deliveries(store, NOW, limit=1)
+        held = await store.claims.backlog(at=NOW)
+        assert (held.jobs_due, held.deliveries_due) == (2, 1)
+        assert held.oldest_due_seconds == pytest.approx(30)
+        assert (await store.claims.backlog(at=NOW + LEASE + SECOND)).jobs_due == 4
+
+    async def test_the_next_due_time_is_that_of_the_first_thing_that_nobody_holds(self, store: Store) -> None:
+        shop = await open_shop(store)
+        assert await store.claims.next_due_at() is None
+        await _endpoint_with_deliveries(store, shop, NOW - SECOND)
+        await _jobs(store, shop, NOW - MINUTE, NOW + DAY)
+        assert await store.claims.next_due_at() == NOW - MINUTE
+        (job,) = await _claim(store, NOW)
+        assert await store.claims.next_due_at() == NOW - SECOND
+        await _claim_deliveries(store, NOW)
+        assert await store.claims.next_due_at() == NOW + DAY
+        await store.claims.release([job], [])
+        assert await store.claims.next_due_at() == NOW - MINUTE
