@@ -4,14 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from entrypoints.metrics import Metrics
 from entrypoints.settings import Settings
 from payments_core import Payments
-from payments_core.ports import Cache, Claims, Clock, RateLimits, Views
+from payments_core.ports import Begin, Cache, Claims, Clock, RateLimits, Views
 
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
 """Look whether something works, in bounded time: None where it does, else one line that says what is wrong and the cure."""
+
+
+class Bell(Protocol):
+    """What a worker waits for."""
+
+    def ring(self, /) -> None:
+        """Wake the worker of this process. Never waits, never raises."""
+        ...
+
+    async def wait(self, timeout_seconds: float) -> bool:
+        """Return True as soon as it rings or was rung, False after that many seconds of silence."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +32,20 @@ class Services:
     """Everything that an entrypoint is given.
 
     `vital` are the checks without which nothing works (store, migrations); `useful` those without which it is slower
-    (cache, queue). `fingerprint_key` keys the field digests of idempotency records.
+    (cache, queue). `fingerprint_key` keys the field digests of idempotency records. `bell` rings in this process
+    whenever there may be work: its own, and other processes' where it was wired to hear them.
     """
 
     settings: Settings
     payments: Payments
+    begin: Begin
     views: Views
     claims: Claims
     clock: Clock
     cache: Cache
     limits: RateLimits
+    bell: Bell
+    metrics: Metrics
     fingerprint_key: bytes
     vital: Mapping[str, Check]
     useful: Mapping[str, Check]

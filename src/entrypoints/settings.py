@@ -5,42 +5,322 @@ An unknown `PAYMENTS_*` name only warns: orchestrators inject names of their own
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network, ip_network
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, Literal, TypeAlias, TypeVar
+from typing import Any, Final, Literal
 
-T = TypeVar("T")
-Network: TypeAlias = IPv4Network | IPv6Network
+from dotenv import dotenv_values
+
+from adapters.sandbox import parse_latency
+from adapters.security.keys import SecretKeys
+from entrypoints import parsing
+from entrypoints.parsing import Network
+from payments_core.limits import (
+    API_PER_MERCHANT,
+    LOGIN_PER_ACCOUNT_AND_ADDRESS,
+    LOGIN_PER_ADDRESS,
+    REGISTRATION_PER_ADDRESS,
+    Limit,
+)
 
 PREFIX: Final = "PAYMENTS_"
 ENV_FILE: Final = Path(".env")
-SECRET_KEY_LENGTH_MIN: Final = 32
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+PLACEHOLDERS: Final = ("development", "change", "example", "insecure", "secret", "test")
+"""How secrets begin that somebody copied rather than made."""
+DISTINCT_CHARACTERS_MIN: Final = 10
 
 
 class SettingsError(Exception):
-    """A setting that doesn't parse or isn't safe; the message is one line that says which, why and what is right."""
+    """Settings that don't parse or aren't safe; the message has a line for each: which, why and what is right."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Every setting with its default for development; `.env.example` explains each."""
+    """Every setting with its default for development; `.env.example` explains each.
+
+    `notices` is no setting: what start-up has to say about the others, a line each.
+    """
 
     env: Literal["development", "production"] = "development"
-    database_url: str | None = None
-    redis_url: str | None = None
+    database_url: str | None = field(default=None, repr=False)
+    redis_url: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     webhook_allowed_networks: tuple[Network, ...] = ()
     webhook_allow_http: bool = False
     webhook_ports: frozenset[int] = frozenset({443, 8443})
     registration: Literal["open", "closed"] = "open"
     metrics_port: int = 9464
+    metrics_host: str = "127.0.0.1"
     rate_limits: bool = True
+    limit_login_account: Limit = LOGIN_PER_ACCOUNT_AND_ADDRESS
+    limit_login_address: Limit = LOGIN_PER_ADDRESS
+    limit_registration: Limit = REGISTRATION_PER_ADDRESS
+    limit_api: Limit = API_PER_MERCHANT
     sandbox_latency_seconds: tuple[float, float] = (0.2, 0.2)
     sandbox_approval_rate: float = 1.0
     sandbox_seed: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table: its name in the environment, its default as one would write it, and what it does.
+
+    `read` gives the value of its text or raises ValueError. The text of a `secret` one is never shown.
+    """
+
+    field: str
+    default: str
+    about: str
+    read: Callable[[str], object]
+    secret: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name in the environment."""
+        return PREFIX + self.field.upper()
+
+
+def _secret_key(text: str) -> str:
+    try:
+        SecretKeys.parse(text)
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix(f"{PREFIX}SECRET_KEY: ")) from None
+    return text
+
+
+def _latency(text: str) -> tuple[float, float]:
+    try:
+        return parse_latency(text)
+    except ValueError as error:
+        raise ValueError(f'"{text}" is not right: {str(error).rstrip(".")}') from None
+
+
+_URLS_IN_UP: Final = "an embedded server in `up` and `demo`"
+
+SETTINGS: Final[Sequence[Setting]] = (
+    Setting(
+        field="env",
+        default="development",
+        about="`production` refuses defaults that are unsafe there",
+        read=parsing.one_of("development", "production"),
+    ),
+    Setting(
+        field="database_url",
+        default=_URLS_IN_UP,
+        about="Postgres: `postgresql://user:password@host:5432/name`",
+        read=parsing.url("postgresql", "postgres", "postgresql+psycopg"),
+        secret=True,
+    ),
+    Setting(
+        field="redis_url",
+        default=_URLS_IN_UP,
+        about="Redis or Valkey: `redis://host:6379/0`; without it each process caches and counts for itself",
+        read=parsing.url("redis", "rediss", "unix"),
+        secret=True,
+    ),
+    Setting(
+        field="secret_key",
+        default="made once in the data directory by `up`",
+        about="signs tokens, encrypts secrets at rest; several, comma-separated: the first signs, all verify",
+        read=_secret_key,
+        secret=True,
+    ),
+    Setting(
+        field="webhook_allowed_networks",
+        default="loopback in `up` and `demo`, else empty",
+        about="networks that webhooks may reach although they are not public: CIDRs, comma-separated",
+        read=parsing.networks,
+    ),
+    Setting(
+        field="webhook_allow_http",
+        default="on in `up` and `demo`, else off",
+        about="whether webhooks may go to `http://` addresses",
+        read=parsing.switch,
+    ),
+    Setting(
+        field="webhook_ports",
+        default="443,8443",
+        about="ports that webhooks may go to, comma-separated",
+        read=parsing.ports,
+    ),
+    Setting(
+        field="registration",
+        default="open, in production closed",
+        about="whether anybody may register by HTTP; closed: `payments merchant create` only",
+        read=parsing.one_of("open", "closed"),
+    ),
+    Setting(
+        field="metrics_port",
+        default="9464, off in `demo`",
+        about="where Prometheus finds `/metrics`, for all processes of a host; 0 = off",
+        read=parsing.number(0, parsing.PORT_MAX),
+    ),
+    Setting(
+        field="metrics_host",
+        default="127.0.0.1",
+        about="the address that the metrics port is opened on; `0.0.0.0` in a container",
+        read=parsing.host,
+    ),
+    Setting(
+        field="rate_limits",
+        default="on",
+        about="`off` for benchmarks: nothing is limited then, logins included",
+        read=parsing.switch,
+    ),
+    Setting(
+        field="limit_login_account",
+        default="10/15m",
+        about="logins for each account and address",
+        read=parsing.limit(LOGIN_PER_ACCOUNT_AND_ADDRESS),
+    ),
+    Setting(
+        field="limit_login_address",
+        default="30/1m",
+        about="logins for each address",
+        read=parsing.limit(LOGIN_PER_ADDRESS),
+    ),
+    Setting(
+        field="limit_registration",
+        default="10/1h",
+        about="registrations for each address",
+        read=parsing.limit(REGISTRATION_PER_ADDRESS),
+    ),
+    Setting(
+        field="limit_api",
+        default="200/2s",
+        about="requests for each merchant: 100 a second, with bursts of 200",
+        read=parsing.limit(API_PER_MERCHANT),
+    ),
+    Setting(
+        field="sandbox_latency_seconds",
+        default="0.2",
+        about="how long the sandbox takes for an answer: a number, or a range such as `3-5`",
+        read=_latency,
+    ),
+    Setting(
+        field="sandbox_approval_rate",
+        default="1.0",
+        about="the share of charges that the sandbox approves",
+        read=parsing.share,
+    ),
+    Setting(
+        field="sandbox_seed",
+        default="none",
+        about="a number that repeats the sandbox's chance",
+        read=parsing.number(0, 2**63 - 1),
+    ),
+    Setting(
+        field="trusted_proxies",
+        default="empty",
+        about="proxies whose `X-Forwarded-For` counts: CIDRs, comma-separated",
+        read=parsing.networks,
+    ),
+    Setting(
+        field="log_level",
+        default="info",
+        about="`debug`, `info`, `warning` or `error`",
+        read=parsing.one_of("debug", "info", "warning", "error"),
+    ),
+    Setting(
+        field="log_format",
+        default="`console` at a terminal, else `json`",
+        about="`console` for people, `json` for machines",
+        read=parsing.one_of("console", "json"),
+    ),
+)
+"""All settings, in the order of `.env.example` and of the README."""
+
+
+def read_settings(
+    environ: Mapping[str, str],
+    *,
+    defaults: Settings = Settings(),  # noqa: B008 - frozen
+    env_file: Path | None = ENV_FILE,
+    needs_secret: bool = True,
+) -> Settings:
+    """Return the settings of `environ`, else of the `.env` file, else `defaults`; an empty text is not set.
+
+    `defaults` are what a command brings along (`up` its servers and its secret). `needs_secret`: whether one has to
+    be there. Raises SettingsError with a line for each setting that doesn't parse, is missing or is not safe.
+    """
+    given = _given(environ, env_file)
+    values: dict[str, Any] = {}
+    wrong: list[str] = []
+    for setting in SETTINGS:
+        text = given.get(setting.name)
+        if text is None:
+            continue
+        try:
+            values[setting.field] = setting.read(text)
+        except ValueError as error:
+            wrong.append(f"{setting.name}: {error}")
+    if values.get("env", defaults.env) == "production":
+        values.setdefault("registration", "closed")
+    settings = replace(defaults, **values)
+    if not wrong:
+        wrong = _unsafe(settings, needs_secret=needs_secret)
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+    return replace(settings, notices=(*unknown_names(given), *_notices(settings, set(values))))
+
+
+def unknown_names(given: Mapping[str, str]) -> list[str]:
+    """Return a line for each `PAYMENTS_*` name that is no setting, with the one that may have been meant."""
+    known = [setting.name for setting in SETTINGS]
+    lines: list[str] = []
+    for name in sorted(given):
+        if name.startswith(PREFIX) and name not in known:
+            close = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+            lines.append(f"{name} is no setting" + (f"; did you mean {close[0]}?" if close else " and is ignored"))
+    return lines
+
+
+def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
+    """Return what is set, without blanks around; no value refers to another (`$` in a password is a `$`)."""
+    written: Mapping[str, str | None] = {}
+    if env_file is not None and env_file.is_file():
+        written = dotenv_values(env_file, interpolate=False)
+    both = [*written.items(), *((name, text) for name, text in environ.items() if text.strip())]
+    return {name: text.strip() for name, text in both if name.startswith(PREFIX) and text and text.strip()}
+
+
+def _unsafe(settings: Settings, *, needs_secret: bool) -> list[str]:
+    name = f"{PREFIX}SECRET_KEY"
+    if settings.secret_key is None:
+        cure = "make one with `openssl rand -base64 32`"
+        return [f"{name}: is not set; {cure}"] if needs_secret else []
+    if settings.env == "production" and any(_is_guessable(secret.strip()) for secret in settings.secret_key.split(",")):
+        return [f"{name}: looks like a placeholder, which production refuses; make one with `openssl rand -base64 32`"]
+    return []
+
+
+def _is_guessable(secret: str) -> bool:
+    return secret.lower().startswith(PLACEHOLDERS) or len(set(secret)) < DISTINCT_CHARACTERS_MIN
+
+
+def _notices(settings: Settings, chosen: set[str]) -> list[str]:
+    """Return what weakens this installation: whatever somebody chose, and in production defaults of a command too."""
+    production = settings.env == "production"
+
+    def told(field: str) -> bool:
+        return production or field in chosen
+
+    lines: list[str] = []
+    if settings.webhook_allowed_networks and told("webhook_allowed_networks"):
+        named = ", ".join(map(str, settings.webhook_allowed_networks))
+        lines.append(f"{PREFIX}WEBHOOK_ALLOWED_NETWORKS: merchants can send requests into {named}")
+    if settings.webhook_allow_http and told("webhook_allow_http"):
+        lines.append(f"{PREFIX}WEBHOOK_ALLOW_HTTP: webhooks may travel unencrypted")
+    if not settings.rate_limits and told("rate_limits"):
+        lines.append(f"{PREFIX}RATE_LIMITS: nothing is limited, logins included")
+    if production and settings.registration == "open":
+        lines.append(f"{PREFIX}REGISTRATION: anybody can open an account")
+    return lines

@@ -35,6 +35,10 @@ TIME_LENGTH: Final = 11
 DIGEST_LENGTH: Final = 15
 
 
+# Said as the partial indices say it: a parameter would keep the planner from them.
+PENDING: Final = deliveries.c.status == literal(DeliveryStatus.PENDING.value, literal_execute=True)
+
+
 def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> ColumnElement[str]:
     """Return `payments_core.ids.delivery_id`, computed by the database."""
     digest = func.upper(func.substr(func.md5(event.concat(endpoint)), 1, DIGEST_LENGTH))
@@ -103,10 +107,9 @@ def cancel_pending(closed: Sequence[Endpoint]) -> Update:
             for endpoint in closed
         )
     )
-    pending = deliveries.c.status == literal(DeliveryStatus.PENDING.value)
     return (
         update(deliveries)
-        .where(tuple_(*deliveries.primary_key).in_(_locked(of_closed, pending)))
+        .where(tuple_(*deliveries.primary_key).in_(_locked(of_closed, PENDING)))
         .values(
             status=DeliveryStatus.CANCELED,
             due_at=None,

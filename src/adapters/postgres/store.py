@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy import RowMapping, Select, cast, func, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.types import UserDefinedType
 
 from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
@@ -22,8 +24,18 @@ from payments_core.errors import OutcomeUnknown, Unavailable
 from payments_core.ids import MerchantId
 from payments_core.ports import Begin, UnitOfWork, Vault
 
-READ_BACK_TRIES: Final = 5
+READ_BACK_TRIES_MAX: Final = 5
 READ_BACK_PAUSE_SECONDS: Final = 0.2
+
+
+class Xid8(UserDefinedType[str]):
+    """The type of transaction ids that never come round."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """Return the type's name in SQL."""
+        return "XID8"
 
 
 class PostgresStore:
@@ -84,16 +96,19 @@ class PostgresStore:
                 return (await connection.execute(statement)).mappings().all()
 
     async def _commit(self, changes: Changes) -> None:
+        transaction_id = ""
         with translated():
             async with self._engine.connect() as connection:
                 # Left by an exception, the block rolls back.
                 transaction_id = await write(connection, changes)
                 try:
                     await connection.commit()
-                except Exception as error:
+                except DBAPIError as error:
                     if not is_lost(error):
                         raise
-                    await self._read_back(transaction_id)
+                else:
+                    return
+        await self._read_back(transaction_id)
 
     async def _read_back(self, transaction_id: str) -> None:
         """Return where the database transaction was committed, raise Unavailable where it wasn't.
@@ -101,13 +116,50 @@ class PostgresStore:
         The connection broke between the sending of COMMIT and its answer. The database remembers how its transactions
         ended; one that is still in progress has a process that has yet to notice that nobody listens.
         """
-        for _ in range(READ_BACK_TRIES):
+        status = select(func.pg_xact_status(cast(transaction_id, Xid8)).label("status"))
+        for _ in range(READ_BACK_TRIES_MAX):
             try:
-                match await self._ending(transaction_id):
-                    case "committed":
-                        return
-                    case "aborted":
-                        raise Unavailable("the connection to the store was lost before the commit") from None
-            except Unavailable
+                (row,) = await self._read(status)
+            except Unavailable:
+                row = {"status": None}
+            if row["status"] == "committed":
+                return
+            if row["status"] == "aborted":
+                raise Unavailable("the connection to the store was lost before the commit")
             await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
-        raise OutcomeUnknown("the connection to the store was lost during the commit") from None
+        raise OutcomeUnknown("the connection to the store was lost during the commit")
+
+    # ── views
+
+    def view(self, merchant: MerchantId, livemode: bool, /) -> AbstractAsyncContextManager[PostgresView]:
+        """Open a snapshot; raise NotFound for nobody."""
+        return open_view(self._engine, self._kinds, merchant, livemode)
+
+    async def revision(self, merchant: MerchantId, /) -> int:
+        """Return the merchant's revision, or raise NotFound."""
+        with translated():
+            async with self._single.connect() as connection:
+                return await read_revision(connection, merchant)
+
+    async def ping(self) -> None:
+        """Return if the store answers, or raise Unavailable."""
+        await self._read(select(1))
+
+
+async def _to_its_end(commit: Coroutine[Any, Any, None]) -> None:
+    """Await a commit; a cancellation meanwhile takes effect when it has ended, which its time-outs bound.
+
+    Cut short, it might have been done or not, and nobody would be left to look.
+    """
+    running = asyncio.ensure_future(commit)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        # What became of it is not for the cancelled task to act on, but is no error that nobody looked at either.
+        running.exception()
+        raise cancelled
+    running.result()

@@ -1,0 +1,21 @@
+"""The command `payments`. Each command is a module, which imports what is heavy only when it runs."""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+INSTALL: Final = 'pip install "payments-core[server,embedded]"'
+
+
+def main() -> None:
+    """Run the command line of this process; the console script `payments`."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that knows no ✓ gets a ?
+    try:
+        import click  # noqa: F401  # the extra `server`
+    except ModuleNotFoundError:
+        sys.exit(f"Error: The command needs packages that are not installed: {INSTALL}")
+    from entrypoints.cli.app import payments
+
+    payments()

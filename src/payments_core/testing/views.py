@@ -205,6 +205,7 @@ class ViewsContract:
         endpoint, transaction = an_endpoint(shop.merchant), a_transaction(shop.key)
         refund, event, record = a_refund(transaction), an_event(shop.merchant), a_record(shop.merchant)
         await put(store, endpoint, transaction, refund, event, record, an_api_key(shop.merchant))
+        window = Window(limit=9)
         for merchant, livemode in ((other.merchant, False), (shop.merchant, True)):
             async with store.view(merchant.id, livemode) as view:
                 for missing in (
@@ -216,7 +217,6 @@ class ViewsContract:
                 ):
                     with pytest.raises(NotFound):
                         await missing
-                window = Window(limit=9)
                 assert not (await view.transactions(window, ANY)).items
                 assert not (await view.refunds(window, None)).items
                 assert not (await view.refunds(window, transaction.id)).items

@@ -1,0 +1,238 @@
+"""Leases on due work, each claim a single statement."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    Executable,
+    Integer,
+    RowMapping,
+    Select,
+    Table,
+    Text,
+    and_,
+    func,
+    lateral,
+    or_,
+    select,
+    true,
+    tuple_,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.deliver import PENDING
+from adapters.postgres.errors import translated
+from adapters.postgres.mapping import Kinds
+from adapters.postgres.statements import given
+from adapters.postgres.tables import TIME, deliveries, endpoints, events, jobs
+from payments_core.ids import EndpointId
+from payments_core.job import Job
+from payments_core.ports import Backlog, ClaimedDelivery
+from payments_core.webhook import Delivery
+
+COUNTED_MAX: Final = 100_000
+"""Where the backlog's counts end: whoever has so much to do need not know it more exactly."""
+
+_ALIVE: Final = jobs.c.dead_at.is_(None)
+
+
+def _free(table: Table, at: datetime) -> ColumnElement[bool]:
+    """Tell what is due and held by nobody."""
+    lease = table.c.lease_expires_at
+    return and_(table.c.due_at <= at, or_(lease.is_(None), lease <= at))
+
+
+class PostgresClaims:
+    """Claims of jobs and deliveries; see `payments_core.ports.Claims`."""
+
+    def __init__(self, single: AsyncEngine, kinds: Kinds) -> None:
+        self._single: Final = single
+        self._kinds: Final = kinds
+
+    async def claim_jobs(self, *, at: datetime, limit: int, lease: timedelta) -> Sequence[Job]:
+        """Lease up to `limit` due jobs that nobody holds, the longest due first."""
+        chosen = (
+            select(*jobs.primary_key)
+            .where(_ALIVE, _free(jobs, at))
+            .order_by(jobs.c.due_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("chosen")
+        )
+        statement = (
+            update(jobs)
+            .where(jobs.c.merchant_id == chosen.c.merchant_id, jobs.c.id == chosen.c.id)
+            .values(lease_token=jobs.c.lease_token + 1, lease_expires_at=at + lease)
+            .returning(*jobs.c)
+        )
+        claimed = [self._kinds.jobs.of_row(row) for row in await self._rows(statement)]
+        return sorted(claimed, key=lambda job: (job.due_at, job.id))
+
+    async def claim_deliveries(
+        self,
+        *,
+        at: datetime,
+        limit: int,
+        lease: timedelta,
+        limits_each: Mapping[EndpointId, int],
+        limit_each: int,
+    ) -> Sequence[ClaimedDelivery]:
+        """Lease up to `limit` due deliveries that nobody holds, the longest due first, so many of each endpoint."""
+        chosen = _of_each_endpoint(at, limit_each).order_by("due_at").limit(limit).cte("chosen")
+        of_endpoint = {f"endpoint_{column.name}": column for column in endpoints.c}
+        statement = (
+            update(deliveries)
+            .where(
+                deliveries.c.merchant_id == chosen.c.merchant_id,
+                deliveries.c.endpoint_id == chosen.c.endpoint_id,
+                deliveries.c.id == chosen.c.id,
+                endpoints.c.merchant_id == deliveries.c.merchant_id,
+                endpoints.c.livemode == deliveries.c.livemode,
+                endpoints.c.id == deliveries.c.endpoint_id,
+                events.c.merchant_id == deliveries.c.merchant_id,
+                events.c.id == deliveries.c.event_id,
+            )
+            .values(
+                lease_token=deliveries.c.lease_token + 1,
+                lease_expires_at=at + lease,
+                version=deliveries.c.version + 1,
+            )
+            .returning(
+                *deliveries.c, events.c.body, *(column.label(f"of_{name}") for name, column in of_endpoint.items())
+            )
+        )
+        parameters = {"allowed_endpoint_id": list(limits_each), "allowed_number": list(limits_each.values())}
+        claimed = [self._claimed(row) for row in await self._rows(statement, parameters)]
+        return sorted(claimed, key=lambda one: (one.delivery.due_at or at, one.delivery.id))
+
+    def _claimed(self, row: RowMapping) -> ClaimedDelivery:
+        endpoint = {column.name: row[f"of_endpoint_{column.name}"] for column in endpoints.c}
+        return ClaimedDelivery(
+            delivery=self._kinds.deliveries.of_row(row),
+            endpoint=self._kinds.endpoints.of_row(endpoint),
+            body=row["body"],
+        )
+
+    async def extend(self, jobs: Sequence[Job], deliveries: Sequence[Delivery], /, *, until: datetime) -> None:
+        """Extend leases that are still held."""
+        await self._set_leases(jobs, deliveries, until)
+
+    async def release(self, jobs: Sequence[Job], deliveries: Sequence[Delivery], /) -> None:
+        """Hand back what is still held, due as before."""
+        await self._set_leases(jobs, deliveries, None)
+
+    async def _set_leases(
+        self, held_jobs: Sequence[Job], held_deliveries: Sequence[Delivery], until: datetime | None
+    ) -> None:
+        if held_jobs:
+            parameters = {
+                "held_merchant_id": [job.merchant for job in held_jobs],
+                "held_id": [job.id for job in held_jobs],
+                "held_lease_token": [job.lease_token for job in held_jobs],
+            }
+            await self._run(_set_lease(jobs, until), parameters)
+        if held_deliveries:
+            parameters = {
+                "held_merchant_id": [delivery.merchant for delivery in held_deliveries],
+                "held_endpoint_id": [delivery.endpoint for delivery in held_deliveries],
+                "held_id": [delivery.id for delivery in held_deliveries],
+                "held_lease_token": [delivery.lease_token for delivery in held_deliveries],
+            }
+            await self._run(_set_lease(deliveries, until), parameters)
+
+    async def backlog(self, *, at: datetime) -> Backlog:
+        """Count what waits, up to COUNTED_MAX of each."""
+        due_jobs = select(jobs.c.due_at).where(_ALIVE, _free(jobs, at)).order_by(jobs.c.due_at)
+        dead_jobs = select(jobs.c.due_at).where(jobs.c.dead_at.is_not(None))
+        due_deliveries = select(deliveries.c.due_at).where(PENDING, _free(deliveries, at))
+        (row,) = await self._rows(
+            select(
+                _count(due_jobs).label("jobs_due"),
+                _count(dead_jobs).label("jobs_dead"),
+                _count(due_deliveries).label("deliveries_due"),
+                due_jobs.limit(1).scalar_subquery().label("oldest"),
+            )
+        )
+        return Backlog(
+            jobs_due=row["jobs_due"],
+            jobs_dead=row["jobs_dead"],
+            deliveries_due=row["deliveries_due"],
+            oldest_due_seconds=0.0 if row["oldest"] is None else (at - row["oldest"]).total_seconds(),
+        )
+
+    async def next_due_at(self) -> datetime | None:
+        """Return when the next job or delivery that nobody holds is due, if there is one."""
+        first_job = select(jobs.c.due_at).where(_ALIVE, jobs.c.lease_expires_at.is_(None))
+        first_delivery = select(deliveries.c.due_at).where(PENDING, deliveries.c.lease_expires_at.is_(None))
+        firsts = [
+            first.order_by(first.selected_columns.due_at).limit(1).scalar_subquery() for first in (first_job, first_delivery)
+        ]
+        (row,) = await self._rows(select(func.least(*firsts, type_=TIME).label("due_at")))
+        due_at: datetime | None = row["due_at"]
+        return due_at
+
+    async def _rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
+        with translated():
+            async with self._single.connect() as connection:
+                return (await connection.execute(statement, parameters or {})).mappings().all()
+
+    async def _run(self, statement: Executable, parameters: Mapping[str, Any]) -> None:
+        with translated():
+            async with self._single.connect() as connection:
+                await connection.execute(statement, parameters)
+
+
+def _of_each_endpoint(at: datetime, limit_each: int) -> Select[Any]:
+    """Lock the longest due deliveries of each endpoint, as many as it is allowed; pass over what others have locked.
+
+    It hops from endpoint to endpoint through an index, so that a long queue costs no more than a short one.
+    """
+    key = (deliveries.c.merchant_id, deliveries.c.endpoint_id)
+    one = select(*key).where(PENDING).order_by(*key).limit(1)
+    waiting = select(one.subquery("first")).cte("waiting", recursive=True)
+    beyond = lateral(one.where(tuple_(*key) > tuple_(waiting.c.merchant_id, waiting.c.endpoint_id)), "beyond")
+    waiting = waiting.union_all(select(beyond).select_from(waiting.join(beyond, true())))
+    allowed = given("allowed", endpoint_id=Text, number=Integer)
+    due = lateral(
+        select(*deliveries.primary_key, deliveries.c.due_at)
+        .where(
+            deliveries.c.merchant_id == waiting.c.merchant_id,
+            deliveries.c.endpoint_id == waiting.c.endpoint_id,
+            PENDING,
+            _free(deliveries, at),
+        )
+        .order_by(deliveries.c.due_at)
+        .limit(func.coalesce(allowed.c.number, limit_each))
+        .with_for_update(skip_locked=True),
+        "due",
+    )
+    return select(due).select_from(
+        waiting.join(allowed, allowed.c.endpoint_id == waiting.c.endpoint_id, isouter=True).join(due, true())
+    )
+
+
+def _set_lease(table: Table, until: datetime | None) -> Executable:
+    """Set the leases of `held_…` where their token is still the last one."""
+    keys = [column.name for column in table.primary_key]
+    held = given("held", **dict.fromkeys(keys, Text), lease_token=Integer)
+    # In the order of the primary key, as commits lock them.
+    locked = (
+        select(*table.primary_key)
+        .where(
+            and_(*(table.c[name] == held.c[name] for name in (*keys, "lease_token"))),
+            table.c.lease_expires_at.is_not(None),
+        )
+        .order_by(*table.primary_key)
+        .with_for_update(of=table)
+        .cte("locked")
+    )
+    return update(table).where(*(table.c[name] == locked.c[name] for name in keys)).values(lease_expires_at=until)
+
+
+def _count(rows: Select[Any]) -> ColumnElement[int]:
+    return select(func.count()).select_from(rows.limit(COUNTED_MAX).subquery()).scalar_subquery()

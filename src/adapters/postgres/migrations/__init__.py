@@ -1,0 +1,77 @@
+"""The schema and its way there: Alembic's revisions, inside the package, without an `alembic.ini`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.engine import Bounds, create_engine
+from adapters.postgres.errors import translated
+from adapters.postgres.tables import SCHEMA
+
+MIGRATION_LOCK: Final = 7_307_189_026_411
+"""The advisory lock that one migration at a time holds; any number that nobody else uses."""
+MIGRATION_SECONDS_MAX: Final = 3_600.0
+LOCK_SECONDS_MAX: Final = 60.0
+"""How long a statement waits for a lock, and a migration for another one to end."""
+
+
+async def migrate(url: str) -> None:
+    """Bring the schema `payments` of the database to this version; harmless where it is, and safe to run twice at once.
+
+    All of it happens in one database transaction: it is done, or nothing was. Raises Unavailable.
+    """
+    bounds = Bounds(
+        connections_max=1,
+        connections_kept=1,
+        statement_seconds=MIGRATION_SECONDS_MAX,
+        lock_seconds=LOCK_SECONDS_MAX,
+        idle_in_transaction_seconds=MIGRATION_SECONDS_MAX,
+    )
+    engine = create_engine(url, bounds=bounds, application_name="payments-migrate")
+    try:
+        with translated():
+            async with engine.begin() as connection:
+                await connection.run_sync(_upgrade)
+    finally:
+        await engine.dispose()
+
+
+async def missing_migrations(engine: AsyncEngine) -> list[str]:
+    """Return the revisions that the database lacks, the oldest first. Raises Unavailable."""
+    with translated():
+        async with engine.connect() as connection:
+            present = set(await connection.run_sync(_heads))
+    script = ScriptDirectory.from_config(configuration())
+    found = [revision.revision for revision in script.walk_revisions()]
+    # A database of a later version has heads that are unknown here: nothing of ours is missing.
+    if present - set(found):
+        return []
+    applied = {revision.revision for head in present for revision in script.iterate_revisions(head, "base")}
+    return [revision for revision in reversed(found) if revision not in applied]
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration; `env.py` runs on the connection."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _upgrade(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
+    connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"'))
+    command.upgrade(configuration(connection), "head")
+
+
+def _heads(connection: Connection) -> tuple[str, ...]:
+    context = MigrationContext.configure(connection, opts={"version_table_schema": SCHEMA})
+    return context.get_current_heads()

@@ -1,0 +1,281 @@
+"""Views: one merchant in one mode as of one moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from typing import Final, TypeVar
+
+from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.postgres import tables
+from adapters.postgres.errors import translated
+from adapters.postgres.keyset import Filter, Listing, read_slice
+from adapters.postgres.mapping import Kind, Kinds
+from adapters.postgres.statements import given
+from payments_core.errors import NotFound
+from payments_core.event import Event
+from payments_core.idempotency import Record
+from payments_core.ids import EndpointId, EventId, MerchantId, RefundId, TransactionId, lowest_id
+from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.page import Slice
+from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
+from payments_core.refund import Refund
+from payments_core.transaction import Transaction
+from payments_core.webhook import Delivery, Endpoint
+
+T = TypeVar("T")
+
+SKEW_MAX: Final = timedelta(hours=1)
+"""By how much clocks of processes, and the time from an event to its commit, may differ at most."""
+POSITION_MAX: Final = 2**63 - 1
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class PostgresView:
+    """One snapshot: a transaction that is repeatable and only reads."""
+
+    def __init__(
+        self, connection: AsyncConnection, kinds: Kinds, merchant: MerchantId, livemode: bool, revision: int
+    ) -> None:
+        self._connection: Final = connection
+        self._kinds: Final = kinds
+        self._merchant: Final = merchant
+        self._livemode: Final = livemode
+        self.revision: Final = revision
+
+    # ── one thing
+
+    async def merchant(self) -> Merchant:
+        """Return the merchant."""
+        return await self._one(self._kinds.merchants, tables.merchants.c.id == self._merchant)
+
+    async def transaction(self, id: TransactionId, /) -> Transaction:
+        """Return the transaction, or raise NotFound."""
+        return await self._by_id(self._kinds.transactions, id)
+
+    async def refund(self, id: RefundId, /) -> Refund:
+        """Return the refund, or raise NotFound."""
+        return await self._by_id(self._kinds.refunds, id)
+
+    async def endpoint(self, id: EndpointId, /) -> Endpoint:
+        """Return the endpoint, or raise NotFound; a removed one is not found."""
+        endpoint = await self._by_id(self._kinds.endpoints, id)
+        if endpoint.removed_at is not None:
+            raise NotFound("the endpoint was removed")
+        return endpoint
+
+    async def event(self, id: EventId, /) -> Event:
+        """Return the event, or raise NotFound."""
+        return await self._by_id(self._kinds.events, id)
+
+    async def record(self, key: str, /, *, at: datetime) -> Record:
+        """Return what an idempotency key did, or raise NotFound."""
+        columns = tables.idempotency_records.c
+        return await self._one(
+            self._kinds.records, *self._own(tables.idempotency_records), columns.key == key, columns.expires_at > at
+        )
+
+    # ── lists
+
+    async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
+        """List transactions, newest first."""
+        columns = tables.transactions.c
+        indexed: list[ColumnElement[bool]] = [
+            column == value
+            for column, value in (
+                (columns.payment_key_id, filter.payment_key),
+                (columns.reference, filter.reference),
+                (columns.customer_reference, filter.customer_reference),
+            )
+            if value is not None
+        ]
+        times = _times("txn", columns.id, filter.created_after, filter.created_before)
+        return await self._slice(
+            Listing(
+                kind=self._kinds.transactions,
+                key=columns.id,
+                within=[*self._own(tables.transactions), *indexed, *times],
+                filters=_equal(status=filter.status, currency=filter.currency)
+                + _amounts(filter.min_amount_minor, filter.max_amount_minor),
+            ),
+            window,
+        )
+
+    async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]:
+        """List refunds, newest first."""
+        columns = tables.refunds.c
+        within = [*self._own(tables.refunds)]
+        if transaction is not None:
+            within.append(columns.transaction_id == transaction)
+        return await self._slice(Listing(kind=self._kinds.refunds, key=columns.id, within=within), window)
+
+    async def refunds_of(
+        self, transactions: Sequence[TransactionId], /, *, limit_each: int
+    ) -> Mapping[TransactionId, Sequence[Refund]]:
+        """Return the latest refunds of each, the newest first."""
+        if not transactions:
+            return {}
+        asked = given("asked", transaction_id=Text)
+        columns = tables.refunds.c
+        latest = lateral(
+            select(tables.refunds)
+            .where(*self._own(tables.refunds), columns.transaction_id == asked.c.transaction_id)
+            .order_by(columns.id.desc())
+            .limit(limit_each)
+        )
+        statement = select(latest).select_from(asked.join(latest, true())).order_by(latest.c.id.desc())
+        with translated():
+            rows = await self._connection.execute(statement, {"asked_transaction_id": list(transactions)})
+            refunds = [self._kinds.refunds.of_row(row) for row in rows.mappings()]
+        found: dict[TransactionId, list[Refund]] = {id: [] for id in transactions}
+        for refund in refunds:
+            found[refund.transaction].append(refund)
+        return found
+
+    async def payment_keys(self, window: Window, /) -> Slice[PaymentKey]:
+        """List payment keys, newest first."""
+        table = tables.payment_keys
+        return await self._slice(
+            Listing(kind=self._kinds.payment_keys, key=table.c.id, within=self._own(table)), window
+        )
+
+    async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
+        """List the keys of both modes that are not revoked, newest first."""
+        table = tables.api_keys
+        listing = Listing(
+            kind=self._kinds.api_keys,
+            key=table.c.id,
+            within=[table.c.merchant_id == self._merchant],
+            filters=[lambda keys: keys.c.revoked_at.is_(None)],
+        )
+        return await self._slice(listing, window)
+
+    async def endpoints(self, window: Window, /) -> Slice[Endpoint]:
+        """List endpoints that were not removed, newest first."""
+        table = tables.endpoints
+        listing = Listing(
+            kind=self._kinds.endpoints,
+            key=table.c.id,
+            within=self._own(table),
+            filters=[lambda endpoints: endpoints.c.removed_at.is_(None)],
+        )
+        return await self._slice(listing, window)
+
+    async def deliveries(self, endpoint: EndpointId, window: Window, filter: DeliveryFilter, /) -> Slice[Delivery]:
+        """List an endpoint's deliveries, newest first."""
+        table = tables.deliveries
+        listing = Listing(
+            kind=self._kinds.deliveries,
+            key=table.c.id,
+            within=[
+                table.c.merchant_id == self._merchant,
+                table.c.endpoint_id == endpoint,
+                # An endpoint has one mode: this passes over all of its deliveries or none.
+                table.c.livemode == self._livemode,
+            ],
+            filters=_equal(status=filter.status, event_type=filter.event_type),
+        )
+        return await self._slice(listing, window)
+
+    async def events(self, window: Window, filter: EventFilter, /) -> Slice[Event]:
+        """List events in the order of their position."""
+        table = tables.events
+        after, before = filter.created_after, filter.created_before
+        within = [*self._own(table), *self._around(after, before)]
+        if filter.transaction is not None:
+            within.append(table.c.transaction_id == filter.transaction)
+        timed: list[Filter] = [lambda events: and_(*_times("evt", events.c.id, after, before))]
+        listing = Listing(
+            kind=self._kinds.events,
+            key=table.c.position,
+            within=within,
+            filters=_equal(type=filter.type) + (timed if after or before else []),
+            newest_first=False,
+        )
+        return await self._slice(listing, window)
+
+    def _around(self, after: datetime | None, before: datetime | None) -> Iterator[ColumnElement[bool]]:
+        """Bound positions by times, roughly: events of nearly one time may have been committed in either order."""
+        columns = tables.events.c
+        positions = select(columns.position).where(columns.merchant_id == self._merchant).limit(1)
+        if after is not None:
+            older = positions.where(columns.id < lowest_id("evt", after - SKEW_MAX)).order_by(columns.id.desc())
+            yield columns.position > func.coalesce(older.scalar_subquery(), 0)
+        if before is not None:
+            newer = positions.where(columns.id >= lowest_id("evt", before + SKEW_MAX)).order_by(columns.id)
+            yield columns.position < func.coalesce(newer.scalar_subquery(), POSITION_MAX)
+
+    # ── reading
+
+    def _own(self, table: Table) -> list[ColumnElement[bool]]:
+        return [table.c.merchant_id == self._merchant, table.c.livemode == self._livemode]
+
+    async def _by_id(self, kind: Kind[T], id: str) -> T:
+        return await self._one(kind, *self._own(kind.table), kind.table.c.id == id)
+
+    async def _one(self, kind: Kind[T], *conditions: ColumnElement[bool]) -> T:
+        with translated():
+            row = (await self._connection.execute(select(kind.table).where(*conditions))).mappings().first()
+        if row is None:
+            raise NotFound(f"there is no such thing in {kind.table.name}")
+        return kind.of_row(row)
+
+    async def _slice(self, listing: Listing[T], window: Window) -> Slice[T]:
+        with translated():
+            return await read_slice(self._connection, listing, window)
+
+
+def _equal(**values: str | None) -> list[Filter]:
+    return [
+        lambda rows, column=column, value=value: rows.c[column] == value
+        for column, value in values.items()
+        if value is not None
+    ]
+
+
+def _amounts(least: int | None, most: int | None) -> list[Filter]:
+    filters: list[Filter] = []
+    if least is not None:
+        filters.append(lambda rows: rows.c.amount_minor >= least)
+    if most is not None:
+        filters.append(lambda rows: rows.c.amount_minor <= most)
+    return filters
+
+
+def _times(
+    prefix: str, id: ColumnElement[str], after: datetime | None, before: datetime | None
+) -> Iterator[ColumnElement[bool]]:
+    """Bound ids by times, both exclusive."""
+    if after is not None:
+        yield id >= lowest_id(prefix, after + _MICROSECOND)
+    if before is not None:
+        yield id < lowest_id(prefix, before)
+
+
+async def read_revision(connection: AsyncConnection, merchant: MerchantId) -> int:
+    """Return the merchant's revision, or raise NotFound."""
+    revisions = tables.merchant_revisions.c
+    revision = await connection.scalar(select(revisions.revision).where(revisions.merchant_id == merchant))
+    if revision is None:
+        raise NotFound("there is no such merchant")
+    return int(revision)
+
+
+@asynccontextmanager
+async def open_view(
+    engine: AsyncEngine, kinds: Kinds, merchant: MerchantId, livemode: bool
+) -> AsyncIterator[PostgresView]:
+    """Open a snapshot; its moment is that of its first statement, which reads the revision."""
+    with translated():
+        snapshot = await engine.connect()
+    try:
+        with translated():
+            await snapshot.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            revision = await read_revision(snapshot, merchant)
+        yield PostgresView(snapshot, kinds, merchant, livemode, revision)
+    finally:
+        with translated():
+            await snapshot.close()

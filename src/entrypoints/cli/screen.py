@@ -1,0 +1,64 @@
+"""What commands print: rich where a terminal is there, plain and stable lines otherwise.
+
+Results go to the standard output, progress to the standard error.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DONE: Final = "✓"
+FAILED: Final = "✗"
+
+
+class Screen:
+    """The two streams of a command. Nothing that is printed is read as markup."""
+
+    def __init__(self) -> None:
+        from rich.console import Console  # not needed for --help
+
+        self.out: Console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True)
+        self.progress: Console = Console(highlight=False, markup=False, emoji=False, soft_wrap=True, stderr=True)
+
+    def line(self, text: str = "", *, style: str | None = None) -> None:
+        """Print a line of the result."""
+        self.out.print(text, style=style)
+
+    @contextmanager
+    def working(self, what: str) -> Generator[None, None, None]:
+        """Show that something is under way, then that it is done, and in what time."""
+        begun = time.perf_counter()
+        if self.progress.is_terminal:
+            with self.progress.status(f"{what} …"):
+                yield
+        else:
+            yield
+        self.progress.print(f"{DONE} {what} ({time.perf_counter() - begun:.1f} s)", style="green")
+
+    def table(self, rows: Sequence[tuple[bool | None, str, str]]) -> None:
+        """Print findings: a mark (None: neither good nor bad), a name, a text."""
+        if not self.out.is_terminal:
+            for good, name, text in rows:
+                self.line(f"{_mark(good)} {name}: {text}")
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table("", "What", "Finding", box=None, pad_edge=False)
+        for good, name, text in rows:
+            table.add_row(Text(_mark(good), style=_style(good)), Text(name), Text(text))
+        self.out.print(table, soft_wrap=False)
+
+
+def _mark(good: bool | None) -> str:
+    return "-" if good is None else DONE if good else FAILED
+
+
+def _style(good: bool | None) -> str:
+    return "yellow" if good is None else "green" if good else "bold red"

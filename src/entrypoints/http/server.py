@@ -1,0 +1,124 @@
+"""Answering HTTP: a socket that is bound before anything else starts, and uvicorn on it while a block runs."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+BACKLOG_CONNECTIONS: Final = 2048
+KEEP_ALIVE_SECONDS: Final = 75
+"""Longer than the idle time of common load balancers (60 s): the proxy closes first, and no request meets a closed end."""
+GRACEFUL_SHUTDOWN_SECONDS: Final = 2
+"""For requests that are under way; with the worker's and the servers' ends it stays within the 5 s of a whole stop."""
+CANCELED_SECONDS: Final = 1.0
+
+
+class AddressUnusable(Exception):
+    """Nobody can listen there; the message is one line with the cure."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Return a socket that listens on host and port (0: any free one), or raise AddressUnusable.
+
+    It listens at once, because two sockets may be bound to one port as long as neither listens. Connections that
+    come before the server is ready wait.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise AddressUnusable(f"{host} is no address or name of this machine: choose another with --host.") from None
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG_CONNECTIONS)
+    except OSError as error:
+        listener.close()
+        raise AddressUnusable(_why(error, host, port)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def _why(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return f"Port {port} on {host} is taken: stop what listens there, or choose another with --port."
+        case errno.EADDRNOTAVAIL:
+            return f"{host} is not an address of this machine: choose another with --host."
+        case errno.EACCES | errno.EPERM:
+            return f"Port {port} needs more rights than this user has: choose one above 1023 with --port."
+        case _:
+            return f"Cannot listen on {host}, port {port}: {error.strerror}."
+
+
+def url_of(listener: socket.socket) -> str:
+    """Return where clients of this machine reach the listener."""
+    host, port = listener.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@asynccontextmanager
+async def serving(app: ASGI3Application, listener: socket.socket) -> AsyncGenerator[asyncio.Task[None], None]:
+    """Answer requests on the listener while the block runs, which begins once the application is ready.
+
+    Gives the server's task, which ends by itself only when it fails. At the end of the block requests under way have
+    GRACEFUL_SHUTDOWN_SECONDS. Signals are left to the caller. Raises RuntimeError where the application does not
+    start.
+    """
+    import uvicorn  # heavy, and not needed to bind
+
+    class Server(uvicorn.Server):
+        ready = asyncio.Event()
+
+        @contextmanager
+        def capture_signals(self) -> Generator[None, None, None]:
+            """Leave the signals to the command, which has more to end than this server."""
+            yield
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            try:
+                await super().startup(sockets)
+            except SystemExit:
+                raise RuntimeError("The HTTP application did not start; the log says why.") from None
+            self.ready.set()
+
+    server = Server(
+        uvicorn.Config(
+            app,
+            loop="none",
+            http="httptools",
+            ws="none",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            lifespan="on",
+            backlog=BACKLOG_CONNECTIONS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+        )
+    )
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="http-server")
+    ready = asyncio.create_task(server.ready.wait())
+    try:
+        await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            await task
+        yield task
+    finally:
+        ready.cancel()
+        server.should_exit = True
+        _, late = await asyncio.wait({task}, timeout=GRACEFUL_SHUTDOWN_SECONDS + CANCELED_SECONDS)
+        if late:
+            task.cancel()
+        listener.close()

@@ -1,0 +1,55 @@
+"""Cursors: bound to one list, refused anywhere else."""
+
+import base64
+import json
+
+import pytest
+
+from payments_core.errors import Invalid
+from payments_core.page import Position, read_cursor, write_cursor
+
+BOUND = ["mer_1", False, "transactions", {"status": None}]
+
+
+@pytest.mark.parametrize("position", [Position(key="txn_1"), Position(key="txn_1", backwards=True)])
+def test_a_cursor_is_read_as_it_was_written(position: Position) -> None:
+    assert read_cursor(write_cursor(position, BOUND), BOUND) == position
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ["mer_2", False, "transactions", {"status": None}],
+        ["mer_1", True, "transactions", {"status": None}],
+        ["mer_1", False, "refunds", {"status": None}],
+        ["mer_1", False, "transactions", {"status": "failed"}],
+    ],
+)
+def test_a_cursor_of_another_list_is_refused(other: list[object]) -> None:
+    cursor = write_cursor(Position(key="txn_1"), BOUND)
+    with pytest.raises(Invalid):
+        read_cursor(cursor, other)  # type: ignore[arg-type]  # lists of plain values
+
+
+def written(value: object) -> str:
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "",
+        "x",
+        "é",
+        "!!!!",
+        "a" * 10_000,
+        written({}),
+        written([]),
+        written(["a", 2, "b"]),
+        written([1, 0, "b"]),
+        written("[" * 100),
+    ],
+)
+def test_a_malformed_cursor_is_refused(cursor: str) -> None:
+    with pytest.raises(Invalid):
+        read_cursor(cursor, BOUND)

@@ -1,0 +1,161 @@
+"""The transaction's states and sums, as the table says."""
+
+from datetime import UTC, datetime
+from itertools import product
+
+import pytest
+
+from payments_core.errors import Conflict, RuleBroken
+from payments_core.event import EventType
+from payments_core.merchant import PaymentKey
+from payments_core.money import Money, currency
+from payments_core.testing import builders
+from payments_core.transaction import (
+    ALLOWED,
+    CLOSED,
+    REFUNDS_MAX,
+    Failure,
+    Status,
+    StatusReason,
+    Transaction,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+FAILURE = Failure(code="insufficient_funds", message="Not enough money.")
+
+
+def usd(amount_minor: int) -> Money:
+    return Money(amount_minor=amount_minor, currency=currency("USD"))
+
+
+def payment_key() -> PaymentKey:
+    return builders.a_payment_key(builders.a_merchant())
+
+
+def pending(amount_minor: int = 10_000) -> Transaction:
+    return builders.a_transaction(payment_key(), amount_minor=amount_minor)
+
+
+def in_status(status: Status) -> Transaction:
+    if status is Status.PENDING:
+        return pending()
+    if status is Status.CANCELED:
+        return pending().cancel(at=NOW, reason=StatusReason.REQUESTED)[0]
+    processing = pending().process(at=NOW)[0]
+    match status:
+        case Status.PROCESSING:
+            return processing
+        case Status.SUCCEEDED:
+            return processing.succeed(at=NOW, gateway_reference="ch_1")[0]
+        case Status.FAILED:
+            return processing.fail(at=NOW, failure=FAILURE)[0]
+
+
+@pytest.mark.parametrize(("before", "after"), list(product(Status, [s for s in Status if s is not Status.PENDING])))
+def test_a_status_follows_another_only_where_the_table_allows_it(before: Status, after: Status) -> None:
+    transaction = in_status(before)
+    moves = {
+        Status.PROCESSING: lambda: transaction.process(at=NOW),
+        Status.SUCCEEDED: lambda: transaction.succeed(at=NOW, gateway_reference="ch_2"),
+        Status.FAILED: lambda: transaction.fail(at=NOW, failure=FAILURE),
+        Status.CANCELED: lambda: transaction.cancel(at=NOW, reason=StatusReason.REQUESTED),
+    }
+    if after in ALLOWED[before]:
+        moved, fact = moves[after]()
+        assert moved.status is after
+        assert fact.sequence == transaction.facts + 1
+    else:
+        with pytest.raises(Conflict):
+            moves[after]()
+
+
+def test_the_table_closes_every_closed_status() -> None:
+    assert all(not ALLOWED[status] for status in CLOSED)
+
+
+def test_a_closed_transaction_knows_when_it_was_completed_and_an_open_one_does_not() -> None:
+    for status in Status:
+        assert (in_status(status).completed_at is not None) == (status in CLOSED)
+
+
+def test_facts_are_counted_from_one_over_transitions_and_refunds() -> None:
+    transaction, created = pending().created()
+    transaction, processing = transaction.process(at=NOW)
+    transaction, succeeded = transaction.succeed(at=NOW, gateway_reference="ch_1")
+    transaction, refund_created = transaction.reserve_refund(usd(100), at=NOW)
+    transaction, refund_succeeded = transaction.settle_refund(usd(100), at=NOW)
+    facts = [created, processing, succeeded, refund_created, refund_succeeded]
+    assert [fact.sequence for fact in facts] == [1, 2, 3, 4, 5]
+    assert [fact.type for fact in facts] == [
+        EventType.TRANSACTION_CREATED,
+        EventType.TRANSACTION_PROCESSING,
+        EventType.TRANSACTION_SUCCEEDED,
+        EventType.REFUND_CREATED,
+        EventType.REFUND_SUCCEEDED,
+    ]
+
+
+def test_a_correction_leads_from_a_closed_status_to_another_and_shows_its_evidence() -> None:
+    corrected, fact = in_status(Status.SUCCEEDED).correct(
+        Status.FAILED, at=NOW, evidence={"source": "gateway"}, failure=FAILURE
+    )
+    assert corrected.status is Status.FAILED
+    assert corrected.failure == FAILURE
+    assert fact.detail == {"from": "succeeded", "to": "failed", "evidence": {"source": "gateway"}}
+
+
+def test_a_doubt_keeps_the_transaction_in_processing_and_ends_with_it() -> None:
+    doubted = in_status(Status.PROCESSING).doubt(at=NOW, reason=StatusReason.OUTCOME_UNKNOWN)
+    assert (doubted.status, doubted.status_reason) == (Status.PROCESSING, StatusReason.OUTCOME_UNKNOWN)
+    assert doubted.succeed(at=NOW, gateway_reference="ch_1")[0].status_reason is None
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.SUCCEEDED])
+def test_only_a_succeeded_transaction_can_be_refunded(status: Status) -> None:
+    transaction = in_status(status)
+    assert transaction.refundable_minor == 0
+    with pytest.raises(RuleBroken) as refused:
+        transaction.reserve_refund(usd(1), at=NOW)
+    assert refused.value.code == "transaction_not_refundable"
+
+
+def test_refunds_that_are_pending_or_done_never_exceed_the_amount() -> None:
+    transaction = in_status(Status.SUCCEEDED)
+    transaction, _ = transaction.reserve_refund(usd(6_000), at=NOW)
+    transaction, _ = transaction.settle_refund(usd(6_000), at=NOW)
+    transaction, _ = transaction.reserve_refund(usd(3_000), at=NOW)
+    with pytest.raises(RuleBroken) as refused:
+        transaction.reserve_refund(usd(1_001), at=NOW)
+    assert refused.value.code == "refund_exceeds_amount"
+    assert "cannot exceed" in refused.value.message
+    assert "10.00 USD" in refused.value.message
+
+
+def test_a_transaction_of_which_all_is_given_back_says_so() -> None:
+    transaction, _ = in_status(Status.SUCCEEDED).reserve_refund(usd(10_000), at=NOW)
+    with pytest.raises(RuleBroken) as refused:
+        transaction.reserve_refund(usd(1), at=NOW)
+    assert refused.value.code == "already_refunded"
+
+
+def test_a_failed_refund_can_be_given_again() -> None:
+    transaction, _ = in_status(Status.SUCCEEDED).reserve_refund(usd(10_000), at=NOW)
+    transaction, fact = transaction.release_refund(usd(10_000), at=NOW)
+    assert fact.type is EventType.REFUND_FAILED
+    assert transaction.refundable_minor == 10_000
+
+
+def test_a_refund_that_came_back_can_be_given_again() -> None:
+    transaction, _ = in_status(Status.SUCCEEDED).reserve_refund(usd(4_000), at=NOW)
+    transaction, _ = transaction.settle_refund(usd(4_000), at=NOW)
+    transaction, _ = transaction.return_refund(usd(4_000), at=NOW)
+    assert (transaction.refunded_minor, transaction.refundable_minor) == (0, 10_000)
+
+
+def test_refunds_beyond_the_most_that_one_transaction_may_have_are_refused() -> None:
+    transaction = in_status(Status.SUCCEEDED)
+    for _ in range(REFUNDS_MAX):
+        transaction, _ = transaction.reserve_refund(usd(1), at=NOW)
+    with pytest.raises(RuleBroken) as refused:
+        transaction.reserve_refund(usd(1), at=NOW)
+    assert refused.value.code == "too_many_refunds"
