@@ -21,7 +21,16 @@ _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,9})([smh])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 60 * 60}
-_SWITCH: Final = {"on": True, "true": True, "yes": True, "1": True, "off": False, "false": False, "no": False, "0": False}
+_SWITCH: Final = {
+    "on": True,
+    "true": True,
+    "yes": True,
+    "1": True,
+    "off": False,
+    "false": False,
+    "no": False,
+    "0": False,
+}
 
 
 def switch(text: str) -> bool:

@@ -12,7 +12,8 @@ from payments_core import Payments
 from payments_core.ports import Begin, Cache, Claims, Clock, RateLimits, Views
 
 Check: TypeAlias = Callable[[], Awaitable[str | None]]
-"""Look whether something works, in bounded time: None where it does, else one line that says what is wrong and the cure."""
+"""Look whether something works, in bounded time: None where it does, else a line that says what is wrong and its cure.
+"""
 
 
 class Bell(Protocol):

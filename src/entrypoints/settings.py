@@ -242,7 +242,7 @@ SETTINGS: Final[Sequence[Setting]] = (
 def read_settings(
     environ: Mapping[str, str],
     *,
-    defaults: Settings = Settings(),  # noqa: B008 - frozen
+    defaults: Settings = Settings(),
     env_file: Path | None = ENV_FILE,
     needs_secret: bool = True,
 ) -> Settings:

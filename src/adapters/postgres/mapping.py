@@ -604,6 +604,7 @@ def _job_row(job: Job) -> Row:
     return {
         "merchant_id": job.merchant,
         "id": job.id,
+        "livemode": job.livemode,
         "kind": job.kind,
         "subject": job.subject,
         "due_at": job.due_at,
@@ -621,6 +622,7 @@ def _job(row: Mapping[str, Any]) -> Job:
     return Job(
         id=row["id"],
         merchant=row["merchant_id"],
+        livemode=row["livemode"],
         kind=JobKind(row["kind"]),
         subject=row["subject"],
         due_at=row["due_at"],

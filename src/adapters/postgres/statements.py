@@ -172,7 +172,7 @@ def _insert_records() -> Insert:
         index_elements=list(records.primary_key),
         set_={column.name: new.excluded[column.name] for column in records.c if not column.primary_key},
         where=records.c.expires_at <= new.excluded.created_at,
-    )
+    ).execution_options(preserve_rowcount=True)
 
 
 INSERT_RECORDS: Final = _insert_records()

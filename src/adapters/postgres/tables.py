@@ -420,6 +420,7 @@ jobs: Final = Table(
     metadata,
     _key("merchant_id"),
     _key("id"),
+    _mode(),
     _text("kind"),
     _key("subject"),
     _time("due_at"),

@@ -56,6 +56,11 @@ class Screen:
         self.out.print(table, soft_wrap=False)
 
 
+def printable(text: str) -> str:
+    """Return a stranger's text without what would steer the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _mark(good: bool | None) -> str:
     return "-" if good is None else DONE if good else FAILED
 

@@ -103,6 +103,7 @@ def upgrade() -> None:
     op.create_table('jobs',
     sa.Column('merchant_id', sa.Text(collation='C'), nullable=False),
     sa.Column('id', sa.Text(collation='C'), nullable=False),
+    sa.Column('livemode', sa.Boolean(), nullable=False),
     sa.Column('kind', sa.Text(), nullable=False),
     sa.Column('subject', sa.Text(collation='C'), nullable=False),
     sa.Column('due_at', sa.DateTime(timezone=True), nullable=False),

@@ -1,0 +1,131 @@
+"""Errors become problem documents (RFC 9457). `kinds` has the words, this module the way."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from litestar.exceptions import HTTPException
+
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.kinds import KINDS, Kind
+from entrypoints.http.replies import PROBLEM, Reply
+from payments_core.errors import Fault, Invalid, PaymentsError, Refused, TooMany
+from payments_core.limits import Allowance
+from payments_core.values import Json
+
+WWW_AUTHENTICATE: Final = (b"www-authenticate", b'Token realm="payments-core", Bearer realm="payments-core"')
+RETRY_AFTER_SECONDS: Final = 1
+_RETRY_SOON: Final = frozenset({"unavailable", "idempotency_key_in_use"})
+_BY_STATUS: Final[Mapping[int, str]] = {
+    401: "authentication_required",
+    403: "forbidden",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "body_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+    503: "unavailable",
+}
+_log: Final = structlog.stdlib.get_logger(__name__)
+
+
+class Refusal(Exception):
+    """A request that HTTP itself refuses, before the core hears of it; `code` is one of `kinds`."""
+
+    def __init__(self, code: str, detail: str | None = None) -> None:
+        super().__init__(code)
+        self.kind = KINDS[code]
+        self.detail = detail or self.kind.explanation
+
+
+def rate_limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
+    """Return `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10)."""
+    limit = allowance.limit
+    policy = f'"{limit.name}";q={limit.amount};w={limit.per_seconds}'
+    left = f'"{limit.name}";r={allowance.remaining};t={_seconds(allowance)}'
+    return [(b"ratelimit-policy", policy.encode()), (b"ratelimit", left.encode())]
+
+
+def _seconds(allowance: Allowance) -> int:
+    return max(1, math.ceil(allowance.reset_after_seconds))
+
+
+def problem_reply(error: Exception, arrival: Arrival) -> Reply:
+    """Return the answer that says what went wrong; what is our own fault is logged with its traceback."""
+    match error:
+        case Refusal():
+            return _reply(error.kind, error.detail, arrival)
+        case PaymentsError():
+            return _of_core(error, arrival)
+        case HTTPException():
+            return _of_framework(error, arrival)
+        case _:
+            return _internal(error, arrival)
+
+
+def _of_core(error: PaymentsError, arrival: Arrival) -> Reply:
+    kind = KINDS.get(error.code) or KINDS.get(type(error).code)
+    if kind is None:
+        return _internal(error, arrival)
+    if not isinstance(error, Refused):
+        _log.warning("request refused", code=kind.code, request_id=arrival.request_id, error=error.message)
+    faults = error.faults if isinstance(error, Invalid) else ()
+    code = error.code if isinstance(error, Refused) else kind.code
+    reply = _reply(kind, error.message, arrival, code=code, faults=faults, retryable=error.retryable or kind.retryable)
+    if isinstance(error, TooMany):
+        # The draft's headers of the limit that was met take the place of those of limits that were not.
+        arrival.added = [pair for pair in arrival.added if not pair[0].startswith(b"ratelimit")]
+        reply.headers += [
+            *rate_limit_headers(error.allowance),
+            (b"retry-after", str(_seconds(error.allowance)).encode()),
+        ]
+    return reply
+
+
+def _of_framework(error: HTTPException, arrival: Arrival) -> Reply:
+    if error.status_code >= 500 and error.status_code != 503:
+        return _internal(error, arrival)
+    reply = _reply(KINDS[_BY_STATUS.get(error.status_code, "bad_request")], None, arrival)
+    for name, value in (error.headers or {}).items():
+        reply.headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
+    return reply
+
+
+def _internal(error: Exception, arrival: Arrival) -> Reply:
+    _log.error("request failed", request_id=arrival.request_id, exc_info=error)
+    return _reply(KINDS["internal_error"], None, arrival)
+
+
+def _reply(
+    kind: Kind,
+    detail: str | None,
+    arrival: Arrival,
+    *,
+    code: str | None = None,
+    faults: Sequence[Fault] = (),
+    retryable: bool | None = None,
+) -> Reply:
+    code = code or kind.code
+    document: dict[str, Json] = {
+        "type": f"/problems/{code if code in KINDS else kind.code}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail or kind.explanation,
+        "code": code,
+        "retryable": kind.retryable if retryable is None else retryable,
+        "request_id": arrival.request_id,
+    }
+    if faults:
+        document["errors"] = [
+            {"field": fault.field, "code": fault.code, "message": fault.message} for fault in faults
+        ]
+    reply = Reply(kind.status, PROBLEM, msgspec.json.encode(document))
+    if kind.status == 401:
+        reply.headers.append(WWW_AUTHENTICATE)
+    if kind.code in _RETRY_SOON:
+        reply.headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+    return reply

@@ -1,0 +1,44 @@
+"""Answers, ready to be sent: bytes, with headers that were written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from litestar.types import Receive, Scope, Send
+
+Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
+
+NO_STORE: Final = (b"cache-control", b"no-store")
+_SAFE: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_NOTHING_RUNS: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+JSON: Final = ((b"content-type", b"application/json"), *_SAFE, _NOTHING_RUNS)
+PROBLEM: Final = ((b"content-type", b"application/problem+json"), *_SAFE, _NOTHING_RUNS, NO_STORE)
+BARE: Final = (*_SAFE, _NOTHING_RUNS)
+PAGE: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    *_SAFE,
+    (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
+)
+
+
+class Reply:
+    """One answer: an ASGI application that sends it."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        self.status = status
+        self.headers = [*headers]
+        self.body = body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. 204 and 304 have no body and say nothing of its length (RFC 9110, sections 8.6 and 15.4.5)."""
+        if self.status not in (204, 304):
+            self.headers.append((b"content-length", str(len(self.body)).encode()))
+        await send({"type": "http.response.start", "status": self.status, "headers": self.headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})

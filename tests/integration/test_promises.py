@@ -1,0 +1,258 @@
+"""What the service promises, over two API processes and a worker on real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import pytest
+import redis
+
+from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
+from tests.integration.servers import Server
+
+PATIENCE_SECONDS: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Two API processes and a worker."""
+
+    one: str
+    other: str
+
+
+@pytest.fixture
+def service(database_url: str, redis_url: str, tmp_path: Path) -> Generator[Service, None, None]:
+    settings = {
+        "PAYMENTS_DATABASE_URL": database_url,
+        "PAYMENTS_REDIS_URL": redis_url,
+        "PAYMENTS_SECRET_KEY": SECRET_KEY,
+        "PAYMENTS_METRICS_PORT": "0",
+        "PAYMENTS_RATE_LIMITS": "off",
+        "PAYMENTS_SANDBOX_LATENCY_SECONDS": "0",
+        "PAYMENTS_WEBHOOK_ALLOWED_NETWORKS": "127.0.0.0/8",
+        "PAYMENTS_WEBHOOK_ALLOW_HTTP": "on",
+    }
+    migrated = run("migrate", settings=settings, cwd=tmp_path)
+    assert migrated.returncode == 0, migrated.stdout + migrated.stderr
+    ports = free_port(), free_port()
+    with ExitStack() as stack:
+        started = [
+            stack.enter_context(running("serve", "--port", str(port), settings=settings, cwd=tmp_path))
+            for port in ports
+        ]
+        stack.enter_context(running("worker", settings=settings, cwd=tmp_path))
+        urls = [f"http://127.0.0.1:{port}" for port in ports]
+        for url, process in zip(urls, started, strict=True):
+            wait_until_ready(url, process)
+        yield Service(one=urls[0], other=urls[1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shop:
+    """A merchant with a payment key, who calls over either process."""
+
+    one: httpx.AsyncClient
+    other: httpx.AsyncClient
+    channel: str
+
+    async def pay(self, over: httpx.AsyncClient, amount: str = "100.00", key: str | None = None) -> httpx.Response:
+        body = {"payment_key": self.channel, "amount": amount, "currency": "USD"}
+        headers = {} if key is None else {"Idempotency-Key": key}
+        return await over.post("/api/transactions/pay", json=body, headers=headers)
+
+    async def paid(self, amount: str = "100.00") -> str:
+        """Pay, and return the transaction's id when it has succeeded."""
+        answer = await self.pay(self.one, amount)
+        assert answer.status_code == 201, answer.text
+        id = str(answer.json()["id"])
+        await eventually(lambda: self.status_of(id), "succeeded")
+        return id
+
+    async def status_of(self, id: str) -> str:
+        return str((await self.other.get(f"/api/transactions/{id}/")).json().get("status"))
+
+
+async def eventually(look: Callable[[], Any], wanted: object) -> None:
+    """Look again and again until it is as wanted."""
+    deadline, seen = time.monotonic() + PATIENCE_SECONDS, None
+    while time.monotonic() < deadline:
+        seen = await look()
+        if seen == wanted:
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError(f"wanted {wanted!r}, still {seen!r} after {PATIENCE_SECONDS} s")
+
+
+@pytest.fixture
+async def open_shop(service: Service) -> AsyncGenerator[Callable[[str], Any], None]:
+    clients: list[httpx.AsyncClient] = []
+
+    async def open_one(email: str) -> Shop:
+        async with httpx.AsyncClient(base_url=service.one, timeout=20) as stranger:
+            account = await stranger.post("/api/auth/register/", json={"email": email, "password": PASSWORD})
+        assert account.status_code == 201, account.text
+        headers = {"Authorization": f"Token {account.json()['api_key']}"}
+        one, other = (
+            httpx.AsyncClient(base_url=url, headers=headers, timeout=20, limits=httpx.Limits(max_connections=32))
+            for url in (service.one, service.other)
+        )
+        clients.extend((one, other))
+        channel = await one.post("/api/payments/payment_key/")
+        return Shop(one=one, other=other, channel=channel.json()["key"])
+
+    yield open_one
+    for client in clients:
+        await client.aclose()
+
+
+OpenShop = Callable[[str], Any]
+
+
+async def test_a_hundred_payments_with_one_idempotency_key_are_one_payment_with_one_answer(open_shop: OpenShop) -> None:
+    shop: Shop = await open_shop("shop@example.com")
+    over = [shop.one, shop.other] * 50
+    answers = await asyncio.gather(*(shop.pay(client, key="order-1") for client in over))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
+    listed = await shop.other.get("/api/transactions/")
+    assert [each["id"] for each in listed.json()["results"]] == [answers[0].json()["id"]]
+
+
+async def test_of_fifty_refunds_at_once_as_many_succeed_as_the_amount_has_room_for(open_shop: OpenShop) -> None:
+    shop: Shop = await open_shop("shop@example.com")
+    id = await shop.paid("100.00")
+    over = [shop.one, shop.other] * 25
+    answers = await asyncio.gather(
+        *(client.post("/api/refunds/", json={"transaction": id, "amount": "3.00"}) for client in over)
+    )
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(201), statuses.count(400)) == (33, 17)
+    assert {answer.json()["code"] for answer in answers if answer.status_code == 400} == {"refund_exceeds_amount"}
+
+    async def refunded() -> str:
+        return str((await shop.one.get(f"/api/transactions/{id}/")).json()["amount_refunded"])
+
+    await eventually(refunded, "99.00")
+
+
+async def test_two_merchants_at_once_see_nothing_of_each_other_cached_pages_included(open_shop: OpenShop) -> None:
+    shops: list[Shop] = [await open_shop(f"shop{number}@example.com") for number in range(2)]
+    ids = await asyncio.gather(*(shop.paid(f"1{number}.00") for number, shop in enumerate(shops)))
+    for shop, own, foreign in ((shops[0], ids[0], ids[1]), (shops[1], ids[1], ids[0])):
+        for client in (shop.one, shop.other) * 2:
+            listed = (await client.get("/api/transactions/")).json()["results"]
+            assert [each["id"] for each in listed] == [own]
+            events = (await client.get("/api/events/")).json()["results"]
+            assert {each["data"]["id"] for each in events} == {own}
+            assert (await client.get(f"/api/transactions/{own}/")).status_code == 200
+            assert (await client.get(f"/api/transactions/{foreign}/")).status_code == 404
+            assert (await client.post("/api/refunds/", json={"transaction": foreign})).status_code == 404
+
+
+async def test_what_a_webhook_tells_is_what_the_lists_show_at_that_moment(open_shop: OpenShop) -> None:
+    shop: Shop = await open_shop("shop@example.com")
+    told: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = next(int(line.split(b":")[1]) for line in head.lower().split(b"\r\n") if b"content-length" in line)
+        event = json.loads(await reader.readexactly(length))
+        seen = []
+        for client in (shop.one, shop.other):
+            listed = (await client.get("/api/transactions/")).json()["results"]
+            single = (await client.get(f"/api/transactions/{event['data']['id']}/")).json()
+            seen += [listed[0]["status"], single["status"]]
+        writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+        told.put_nowait((event["type"], seen))
+
+    async with await asyncio.start_server(receive, "127.0.0.1", 0) as receiver:
+        port = receiver.sockets[0].getsockname()[1]
+        made = await shop.one.post("/api/webhooks/", json={"url": f"http://127.0.0.1:{port}/"})
+        assert made.status_code == 201, made.text
+        for _ in range(5):
+            await shop.paid()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            heard = [await told.get() for _ in range(15)]
+    for type, seen in heard:
+        if type == "transaction.succeeded":
+            assert set(seen) == {"succeeded"}
+    assert sum(type == "transaction.succeeded" for type, _ in heard) == 5
+
+
+async def _newest_is_seen_everywhere(shop: Shop) -> None:
+    """Look at the lists over the other process, change something over the one, look again at once."""
+    paid = await shop.paid("50.00")
+    for path in ("/api/transactions/", "/api/refunds/", "/api/webhooks/", "/api/events/"):
+        assert (await shop.other.get(path)).status_code == 200
+    answer = await shop.pay(shop.one)
+    assert answer.status_code == 201, answer.text
+    listed = (await shop.other.get("/api/transactions/")).json()["results"]
+    assert listed[0]["id"] == answer.json()["id"]
+    refund = await shop.one.post("/api/refunds/", json={"transaction": paid, "amount": "1.00"})
+    assert refund.status_code == 201, refund.text
+    assert (await shop.other.get("/api/refunds/")).json()["results"][0]["id"] == refund.json()["id"]
+    shown = (await shop.other.get(f"/api/transactions/{paid}/")).json()
+    assert shown["refunds"][0]["id"] == refund.json()["id"]
+    endpoint = await shop.one.post("/api/webhooks/", json={"url": "http://127.0.0.1:9/"})
+    assert endpoint.status_code == 201, endpoint.text
+    assert (await shop.other.get("/api/webhooks/")).json()["results"][0]["id"] == endpoint.json()["id"]
+    assert (await shop.one.delete(f"/api/webhooks/{endpoint.json()['id']}/")).status_code == 204
+    assert endpoint.json()["id"] not in (await shop.other.get("/api/webhooks/")).text
+
+
+async def test_a_list_shows_what_was_just_done_whatever_happens_to_valkey(
+    open_shop: OpenShop, valkey_server: Server, redis_url: str
+) -> None:
+    shop: Shop = await open_shop("shop@example.com")
+    await _newest_is_seen_everywhere(shop)
+    with redis.Redis.from_url(redis_url) as client:
+        client.flushall()
+    await _newest_is_seen_everywhere(shop)
+    await valkey_server.stop()
+    await _newest_is_seen_everywhere(shop)
+    ready = await shop.one.get("/health/ready")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    await valkey_server.start()
+    await _newest_is_seen_everywhere(shop)
+
+    async def status() -> object:
+        return (await shop.one.get("/health/ready")).json()["status"]
+
+    await eventually(status, "ok")
+
+
+async def test_without_postgres_calls_are_answered_503_and_everything_recovers_by_itself(
+    open_shop: OpenShop, postgres_server: Server
+) -> None:
+    shop: Shop = await open_shop("shop@example.com")
+    before = await shop.paid("10.00")
+    await postgres_server.stop()
+    for answer in (
+        await shop.pay(shop.one, key="while-away"),
+        await shop.one.get("/api/transactions/"),
+        await shop.other.get(f"/api/transactions/{before}/"),
+    ):
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable"), answer.text
+        assert int(answer.headers["Retry-After"]) >= 1
+    assert (await shop.one.get("/health/ready")).status_code == 503
+    assert (await shop.one.get("/health/live")).status_code == 200
+    await postgres_server.start()
+
+    async def ready() -> int:
+        return (await shop.one.get("/health/ready")).status_code
+
+    await eventually(ready, 200)
+    assert (await shop.pay(shop.one, key="while-away")).status_code == 201
+    await shop.paid("20.00")
