@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from adapters.http import AddressGuard, HttpNotifier
-from adapters.memory import CachedCredentials, MemoryCache, MemoryRateLimits, MemoryStore, SystemClock
+from adapters.memory.cache import MemoryCache
+from adapters.memory.clock import SystemClock
+from adapters.memory.credentials import CachedCredentials
+from adapters.memory.limits import MemoryRateLimits
+from adapters.memory.store import MemoryStore
 from adapters.postgres import PostgresStore, create_engine, missing_migrations
 from adapters.postgres import migrate as migrate_core
 from adapters.redis.breaker import Breaker
@@ -27,57 +34,21 @@ from adapters.security.tokens import JwtAccessTokens
 from adapters.security.vault import AeadVault
 from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, listening
 from entrypoints import checks
-from entrypoints.counted import (
-    CountedCache,
-    CountedGateway,
-    CountedLimits,
-    CountedNotifier,
-    CountedProcessor,
-    NoLimits,
-)
+from entrypoints.assembly import Adapters, assemble
 from entrypoints.metrics import Metrics
+from entrypoints.metrics_port import sharing_metrics
 from entrypoints.services import Bell, Check, Services
 from entrypoints.settings import Settings, SettingsError
-from payments_core import Payments, Ports
-from payments_core.ports import (
-    Begin,
-    Cache,
-    Claims,
-    Clock,
-    Credentials,
-    Doorbell,
-    Gateway,
-    Notifier,
-    Passwords,
-    RateLimits,
-    Views,
-)
+from payments_core.ports import Cache, Clock, Doorbell, Notifier, Passwords, RateLimits
 
 ISSUER: Final = "payments-core"
 AUDIENCE: Final = "payments-core"
 ROOT_BYTES: Final = 32
+POSTGRES: Final = "postgres"
+VALKEY: Final = "valkey"
+RING_AGAIN_SECONDS: Final = 0.1
 encode: Final = msgspec.json.Encoder().encode
 """Writes what `payments_core.values.encode_json` writes, several times faster."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Adapters:
-    """What differs between the two ways of wiring."""
-
-    begin: Begin
-    views: Views
-    claims: Claims
-    credentials: Credentials
-    passwords: Passwords
-    gateway: Gateway
-    notifier: Notifier
-    cache: Cache
-    limits: RateLimits
-    doorbell: Doorbell
-    bell: Bell
-    clock: Clock
-    vital: Mapping[str, Check]
-    useful: Mapping[str, Check]
 
 
 @asynccontextmanager
@@ -99,14 +70,16 @@ async def in_memory(
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
+        keys = _keys(settings) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),))
         store = store or MemoryStore()
         bell = LocalBell()
-        adapters = _Adapters(
+        adapters = Adapters(
             begin=store.begin,
             views=store,
             claims=store.claims,
             credentials=store.credentials,
             passwords=passwords or Argon2Passwords(memory_kib=8, iterations=1),
+            tokens=_tokens(keys),
             gateway=_sandbox(settings, ledger or MemoryLedger(), clock, latency=sandbox_latency_seconds),
             notifier=notifier if notifier is not None else await opened.enter_async_context(_http_notifier(settings)),
             cache=MemoryCache(clock=clock.now),
@@ -114,37 +87,43 @@ async def in_memory(
             doorbell=bell,
             bell=bell,
             clock=clock,
+            entropy=os.urandom,
+            encode=encode,
+            fingerprint_key=keys.derive("fingerprint")[0],
             vital={"store": checks.always_there},
             useful={},
         )
-        keys = _keys(settings) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),))
-        yield _assemble(settings, adapters, keys, metrics or Metrics())
+        yield assemble(settings, adapters, metrics or Metrics())
 
 
 @asynccontextmanager
 async def wire(
-    settings: Settings, *, hears_rings: bool = False, metrics: Metrics | None = None
+    settings: Settings, *, hears_rings: bool = False, serves_metrics: bool = False
 ) -> AsyncGenerator[Services, None]:
     """Give services over Postgres, and Redis where there is one; everything is closed where the block ends.
 
-    `hears_rings`: whether other processes' rings ring `services.bell`, which a process with a worker wants. Nothing
-    is connected before it is used: servers that are away are what the checks are for. Raises SettingsError.
+    `hears_rings`: whether other processes' rings ring `services.bell`, which a process with a worker wants.
+    `serves_metrics`: whether this process is part of the service, so that its metrics join the others' and are
+    served; at most once in a process. Nothing is connected before it is used: servers that are away are what the
+    checks are for. Raises SettingsError.
     """
     keys, url = _keys(settings), _database_url(settings)
     clock = SystemClock()
     async with AsyncExitStack() as opened:
+        shared = opened.enter_context(sharing_metrics(settings)) if serves_metrics else None
         engine = create_engine(url)
         opened.push_async_callback(engine.dispose)
         store = PostgresStore(engine, vault=AeadVault(keys.derive("vault"), entropy=os.urandom))
         ledger = PostgresLedger(url)
         opened.push_async_callback(ledger.close)
         redis = await _redis(settings, clock, opened, hears_rings=hears_rings)
-        adapters = _Adapters(
+        adapters = Adapters(
             begin=store.begin,
             views=store,
             claims=store.claims,
             credentials=CachedCredentials(store.credentials, clock=clock),
             passwords=Argon2Passwords(),
+            tokens=_tokens(keys),
             gateway=_sandbox(settings, ledger, clock, latency=settings.sandbox_latency_seconds),
             notifier=await opened.enter_async_context(_http_notifier(settings)),
             cache=redis.cache,
@@ -152,13 +131,19 @@ async def wire(
             doorbell=redis.doorbell,
             bell=redis.bell,
             clock=clock,
+            entropy=os.urandom,
+            encode=encode,
+            fingerprint_key=keys.derive("fingerprint")[0],
             vital={
                 "store": checks.store_answers(engine),
                 "migrations": checks.nothing_missing(lambda: missing_migrations(engine)),
             },
             useful=redis.checks,
         )
-        yield _assemble(settings, adapters, keys, metrics or Metrics())
+        services = assemble(settings, adapters, shared.metrics if shared else Metrics())
+        if shared:
+            await opened.enter_async_context(shared.serving(services))
+        yield services
 
 
 async def migrate(settings: Settings) -> None:
@@ -170,45 +155,6 @@ async def migrate(settings: Settings) -> None:
         await ledger.prepare()
     finally:
         await ledger.close()
-
-
-def _assemble(settings: Settings, adapters: _Adapters, keys: SecretKeys, metrics: Metrics) -> Services:
-    limits = _limits(settings, adapters.limits, metrics)
-    gateways = {False: CountedGateway(adapters.gateway, metrics)}
-    payments = Payments(
-        Ports(
-            begin=adapters.begin,
-            views=adapters.views,
-            credentials=adapters.credentials,
-            passwords=adapters.passwords,
-            tokens=JwtAccessTokens(keys.derive("access-token"), issuer=ISSUER, audience=AUDIENCE),
-            limits=limits,
-            gateways=gateways,
-            notifier=CountedNotifier(adapters.notifier, metrics),
-            doorbell=adapters.doorbell,
-            clock=adapters.clock,
-            entropy=os.urandom,
-            encode=encode,
-        )
-    )
-    payments.processor = CountedProcessor(
-        units=payments.processor.units, clock=adapters.clock, gateways=gateways, metrics=metrics
-    )
-    return Services(
-        settings=settings,
-        payments=payments,
-        begin=adapters.begin,
-        views=adapters.views,
-        claims=adapters.claims,
-        clock=adapters.clock,
-        cache=CountedCache(adapters.cache, metrics),
-        limits=limits,
-        bell=adapters.bell,
-        metrics=metrics,
-        fingerprint_key=keys.derive("fingerprint")[0],
-        vital=adapters.vital,
-        useful=adapters.useful,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,18 +199,6 @@ async def _redis(settings: Settings, clock: Clock, opened: AsyncExitStack, *, he
     )
 
 
-def _limits(settings: Settings, limits: RateLimits, metrics: Metrics) -> RateLimits:
-    if not settings.rate_limits:
-        return NoLimits()
-    chosen = (
-        settings.limit_login_account,
-        settings.limit_login_address,
-        settings.limit_registration,
-        settings.limit_api,
-    )
-    return CountedLimits(limits, metrics, numbers={limit.name: limit for limit in chosen})
-
-
 def _sandbox(settings: Settings, ledger: Ledger, clock: Clock, *, latency: tuple[float, float]) -> SandboxGateway:
     return SandboxGateway(
         ledger,
@@ -273,6 +207,10 @@ def _sandbox(settings: Settings, ledger: Ledger, clock: Clock, *, latency: tuple
         seed=settings.sandbox_seed,
         clock=clock,
     )
+
+
+def _tokens(keys: SecretKeys) -> JwtAccessTokens:
+    return JwtAccessTokens(keys.derive("access-token"), issuer=ISSUER, audience=AUDIENCE)
 
 
 def _http_notifier(settings: Settings) -> HttpNotifier:
@@ -298,3 +236,44 @@ def _database_url(settings: Settings) -> str:
     if settings.database_url is None:
         raise SettingsError("PAYMENTS_DATABASE_URL: is not set; `payments up` brings a Postgres of its own")
     return settings.database_url
+
+
+async def hears_own_ring(redis_url: str, *, within_seconds: float) -> bool:
+    """Ring as one process does and say whether another one hears it; a ring may be lost, so it rings until then."""
+    ears, other = DoorbellBroker(redis_url), DoorbellBroker(redis_url)
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_seconds
+    async with ears, listening(ears), other, TaskiqDoorbell(other) as doorbell:
+        while loop.time() < deadline:
+            doorbell.ring()
+            if await ears.bell.wait(RING_AGAIN_SECONDS):
+                return True
+    return False
+
+
+async def missing(settings: Settings) -> list[str]:
+    """Return the migrations that the database lacks, the oldest first. Raises SettingsError, Unavailable."""
+    engine = create_engine(_database_url(settings))
+    try:
+        return await missing_migrations(engine)
+    finally:
+        await engine.dispose()
+
+
+@asynccontextmanager
+async def embedded_postgres(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
+    """Run the Postgres of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
+    async with EmbeddedPostgres(directory / POSTGRES, durable=durable) as server:
+        yield server.dsn
+
+
+@asynccontextmanager
+async def embedded_valkey(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
+    """Run the Valkey of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
+    async with EmbeddedValkey(directory / VALKEY, persistent=durable) as server:
+        yield server.url
+
+
+def embedded_urls(directory: Path) -> tuple[str, str]:
+    """Return the URLs of a data directory's Postgres and Valkey, the same while they run and while they don't."""
+    return EmbeddedPostgres(directory / POSTGRES).dsn, EmbeddedValkey(directory / VALKEY, persistent=True).url

@@ -89,7 +89,6 @@ def _stored_delivery(state: State, key: Key) -> Delivery | None:
     return state.delivery(MerchantId(key[0]), EndpointId(key[1]), DeliveryId(key[2]))
 
 
-
 def _put_api_key(state: State, key: ApiKey) -> None:
     keys = state.writable(key.merchant).api_keys
     before = keys.get(key.id)
@@ -133,13 +132,13 @@ def _reference(transaction: Transaction) -> Values:
     return [(Unique.TRANSACTION_REFERENCE, value)]
 
 
-MERCHANT: Final = Kind[Merchant](
+MERCHANT: Final[Kind[Merchant]] = Kind(
     key=lambda thing: (thing.id,),
     stored=_stored_merchant,
     put=_put_merchant,
     values=lambda thing: [(Unique.MERCHANT_EMAIL, email(thing.email))],
 )
-API_KEY: Final = Kind[ApiKey](
+API_KEY: Final[Kind[ApiKey]] = Kind(
     key=lambda thing: (thing.merchant, thing.id),
     stored=_owned(lambda account: account.api_keys, lambda thing: thing.id).stored,
     put=_put_api_key,
@@ -156,10 +155,8 @@ REFRESH_TOKEN: Final[Kind[RefreshToken]] = _owned(
     lambda thing: thing.digest,
     lambda thing: [(Unique.ID, refresh_token_digest(thing.digest))],
 )
-TRANSACTION: Final[Kind[Transaction]] = _owned(
-    lambda account: account.transactions, lambda thing: thing.id, _reference
-)
-REFUND: Final = Kind[Refund](
+TRANSACTION: Final[Kind[Transaction]] = _owned(lambda account: account.transactions, lambda thing: thing.id, _reference)
+REFUND: Final[Kind[Refund]] = Kind(
     key=lambda thing: (thing.merchant, thing.id),
     stored=_owned(lambda account: account.refunds, lambda thing: thing.id).stored,
     put=_put_refund,
@@ -171,7 +168,7 @@ ATTEMPT: Final[Kind[Attempt]] = _owned(
     lambda thing: [(Unique.ID, attempt_of(thing.merchant, subject_of(thing)))],
 )
 ENDPOINT: Final[Kind[Endpoint]] = _owned(lambda account: account.endpoints, lambda thing: thing.id)
-DELIVERY: Final = Kind[Delivery](
+DELIVERY: Final[Kind[Delivery]] = Kind(
     key=lambda thing: (thing.merchant, thing.endpoint, thing.id),
     stored=_stored_delivery,
     put=State.put_delivery,

@@ -21,14 +21,10 @@ class Shelf(Generic[V]):
 
     def __init__(self, kind: Kind[V], state: State) -> None:
         self._kind = kind
-        self._state = state
+        self.state = state
         self._own: dict[Key, V] = {}
         self._added: list[Key] = []
         self._expected: list[tuple[Key, int]] = []
-
-    def account(self, merchant: MerchantId) -> Account:
-        """Return what is committed of the merchant: nothing where there is no such merchant."""
-        return self._state.accounts.get(merchant) or EMPTY
 
     def add(self, thing: V, /) -> None:
         """Remember a new thing."""
@@ -48,7 +44,7 @@ class Shelf(Generic[V]):
         """Return the thing as the unit sees it, if there is one."""
         await asyncio.sleep(0)
         own = self._own.get(key)
-        return own if own is not None else self._kind.stored(self._state, key)
+        return own if own is not None else self._kind.stored(self.state, key)
 
     async def read(self, *key: str, wanted: Callable[[V], bool] = lambda _: True) -> V:
         """Return the thing as the unit sees it; raise NotFound where there is none or it is not wanted."""
@@ -63,20 +59,23 @@ class Shelf(Generic[V]):
         for thing in self._own.values():
             if matches(thing):
                 return thing
-        key = self._state.taken.get(value)
-        found = None if key is None or key in self._own else self._kind.stored(self._state, key)
+        key = self.state.taken.get(value)
+        found = None if key is None or key in self._own else self._kind.stored(self.state, key)
         return found if found is not None and matches(found) else None
 
-    async def all(self, stored: Callable[[], Iterable[V]], wanted: Callable[[V], bool]) -> list[V]:
-        """Return what the unit sees of `stored` and of its own that is wanted, in the order of keys."""
+    async def all(
+        self, merchant: MerchantId, rows: Callable[[Account], Iterable[V]], wanted: Callable[[V], bool]
+    ) -> list[V]:
+        """Return what the unit sees among these rows of the merchant, and its own, in the order of keys."""
         await asyncio.sleep(0)
-        things = {self._kind.key(thing): thing for thing in stored()}
-        things.update(self._own)
+        account = self.state.accounts.get(merchant)
+        things = {self._kind.key(thing): thing for thing in (rows(account) if account else ())}
+        things.update((key, thing) for key, thing in self._own.items() if key[0] == merchant)
         return [thing for _, thing in sorted(things.items(), key=lambda item: item[0]) if wanted(thing)]
 
-    def saved(self) -> list[V]:
-        """Return what was saved, in its last state."""
-        return [thing for key, thing in self._own.items() if key not in self._added]
+    def own(self) -> Iterable[V]:
+        """Return what the unit writes, in its last state."""
+        return self._own.values()
 
     def merchants(self) -> set[MerchantId]:
         """Return whose things are written."""
@@ -84,9 +83,9 @@ class Shelf(Generic[V]):
 
     def check_versions(self) -> None:
         """Raise StaleWrite where a version moved."""
-        saved = [(self._kind.key(thing), thing.version) for thing in self.saved()]
+        saved = [(key, thing.version) for key, thing in self._own.items() if key not in self._added]
         for key, version in (*self._expected, *saved):
-            found = self._kind.stored(self._state, key)
+            found = self._kind.stored(self.state, key)
             if found is None or found.version != version:
                 raise StaleWrite("another unit of work wrote first")
 
@@ -94,24 +93,20 @@ class Shelf(Generic[V]):
         """Raise Duplicate where an identity or another unique value is taken, also by the unit itself."""
         if len(set(self._added)) < len(self._added):
             raise Duplicate(Unique.ID)
-        if any(self._kind.stored(self._state, key) is not None for key in self._added):
+        if any(self._kind.stored(self.state, key) is not None for key in self._added):
             raise Duplicate(Unique.ID)
         claimed = dict[Hashable, Key]()
         for key, thing in self._own.items():
             for constraint, value in self._kind.values(thing):
-                if claimed.setdefault(value, self._state.taken.get(value, key)) != key:
+                if claimed.setdefault(value, self.state.taken.get(value, key)) != key:
                     raise Duplicate(constraint)
 
-    def apply(self) -> list[V]:
-        """Write everything and return it as stored. Raises nothing, after the checks."""
-        return [self._apply(key, thing) for key, thing in self._own.items()]
-
-    def _apply(self, key: Key, thing: V) -> V:
-        before = self._kind.stored(self._state, key)
-        for _, value in self._kind.values(before) if before is not None else ():
-            self._state.taken.pop(value, None)
-        for _, value in self._kind.values(thing):
-            self._state.taken[value] = key
-        stored = replace(thing, version=thing.version + 1)
-        self._kind.put(self._state, stored)
-        return stored
+    def apply(self) -> None:
+        """Write everything. Raises nothing, after the checks."""
+        for key, thing in self._own.items():
+            before = self._kind.stored(self.state, key)
+            for _, value in self._kind.values(before) if before is not None else ():
+                self.state.taken.pop(value, None)
+            for _, value in self._kind.values(thing):
+                self.state.taken[value] = key
+            self._kind.put(self.state, replace(thing, version=thing.version + 1))

@@ -53,8 +53,9 @@ class MemoryApiKeys(Shelf[ApiKey]):
     async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[ApiKey]:
         """Return the merchant's keys that open something at that time, the oldest first."""
         return await self.all(
-            lambda: self.account(merchant).api_keys.oldest_first(),
-            lambda key: key.merchant == merchant and key.is_valid(at),
+            merchant,
+            lambda account: account.api_keys.oldest_first(),
+            lambda key: key.is_valid(at),
         )
 
 
@@ -78,8 +79,9 @@ class MemoryPaymentKeys(Shelf[PaymentKey]):
     async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
         """Return how many active keys the merchant has in this mode."""
         active = await self.all(
-            lambda: self.account(merchant).payment_keys.oldest_first(),
-            lambda key: key.merchant == merchant and key.livemode is livemode and key.is_active,
+            merchant,
+            lambda account: account.payment_keys.oldest_first(),
+            lambda key: key.livemode is livemode and key.is_active,
         )
         return len(active)
 
@@ -109,8 +111,9 @@ class MemorySessions(Shelf[Session]):
     async def valid_of(self, merchant: MerchantId, /, *, at: datetime) -> Sequence[Session]:
         """Return the merchant's sessions that have not ended, the oldest first."""
         return await self.all(
-            lambda: self.account(merchant).sessions.oldest_first(),
-            lambda session: session.merchant == merchant and session.is_valid(at),
+            merchant,
+            lambda account: account.sessions.oldest_first(),
+            lambda session: session.is_valid(at),
         )
 
     async def refresh_token(self, digest: str, /) -> RefreshToken | None:
@@ -150,8 +153,9 @@ class MemoryRefunds(Shelf[Refund]):
     async def latest_of(self, merchant: MerchantId, transaction: TransactionId, /, *, limit: int) -> Sequence[Refund]:
         """Return the latest refunds of a transaction, the newest first."""
         found = await self.all(
-            lambda: self.account(merchant).refunds_of.get(transaction, Table[Refund]()).oldest_first(),
-            lambda refund: (refund.merchant, refund.transaction) == (merchant, transaction),
+            merchant,
+            lambda account: account.refunds_of.get(transaction, Table[Refund]()).oldest_first(),
+            lambda refund: refund.transaction == transaction,
         )
         return found[::-1][:limit]
 
@@ -189,9 +193,8 @@ class MemoryEndpoints(Shelf[Endpoint]):
     async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
         """Return how many endpoints the merchant has in this mode; removed ones don't count."""
         present = await self.all(
-            lambda: self.account(merchant).endpoints.oldest_first(),
-            lambda endpoint: (
-                endpoint.merchant == merchant and endpoint.livemode is livemode and endpoint.removed_at is None
-            ),
+            merchant,
+            lambda account: account.endpoints.oldest_first(),
+            lambda endpoint: endpoint.livemode is livemode and endpoint.removed_at is None,
         )
         return len(present)

@@ -64,10 +64,6 @@ class Table(Generic[V]):
         return (self._rows[self._ids[index]] for index in range(end - 1, -1, -1))
 
 
-def _table() -> Table[V]:
-    return Table[V]()
-
-
 @dataclass(slots=True)
 class Account:
     """One merchant and all that is theirs, of both modes. `log` has their events by position, the first at index 0.
@@ -79,19 +75,19 @@ class Account:
     merchant: Merchant
     revision: int = 0
     seen: bool = False
-    api_keys: Table[ApiKey] = field(default_factory=_table)
-    payment_keys: Table[PaymentKey] = field(default_factory=_table)
-    transactions: Table[Transaction] = field(default_factory=_table)
-    refunds: Table[Refund] = field(default_factory=_table)
+    api_keys: Table[ApiKey] = field(default_factory=Table[ApiKey])
+    payment_keys: Table[PaymentKey] = field(default_factory=Table[PaymentKey])
+    transactions: Table[Transaction] = field(default_factory=Table[Transaction])
+    refunds: Table[Refund] = field(default_factory=Table[Refund])
     refunds_of: dict[str, Table[Refund]] = field(default_factory=dict[str, Table[Refund]])
-    endpoints: Table[Endpoint] = field(default_factory=_table)
+    endpoints: Table[Endpoint] = field(default_factory=Table[Endpoint])
     deliveries: dict[EndpointId, Table[Delivery]] = field(default_factory=dict[EndpointId, Table[Delivery]])
     events: dict[str, Event] = field(default_factory=dict[str, Event])
     log: list[Event] = field(default_factory=list[Event])
     records: dict[tuple[bool, str], Record] = field(default_factory=dict[tuple[bool, str], Record])
-    sessions: Table[Session] = field(default_factory=_table)
-    refresh_tokens: Table[RefreshToken] = field(default_factory=_table)
-    attempts: Table[Attempt] = field(default_factory=_table)
+    sessions: Table[Session] = field(default_factory=Table[Session])
+    refresh_tokens: Table[RefreshToken] = field(default_factory=Table[RefreshToken])
+    attempts: Table[Attempt] = field(default_factory=Table[Attempt])
 
     def split(self) -> Account:
         """Return an account that can go on while views keep this one as it is."""

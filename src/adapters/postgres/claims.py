@@ -170,7 +170,8 @@ class PostgresClaims:
         first_job = select(jobs.c.due_at).where(_ALIVE, jobs.c.lease_expires_at.is_(None))
         first_delivery = select(deliveries.c.due_at).where(PENDING, deliveries.c.lease_expires_at.is_(None))
         firsts = [
-            first.order_by(first.selected_columns.due_at).limit(1).scalar_subquery() for first in (first_job, first_delivery)
+            first.order_by(first.selected_columns.due_at).limit(1).scalar_subquery()
+            for first in (first_job, first_delivery)
         ]
         (row,) = await self._rows(select(func.least(*firsts, type_=TIME).label("due_at")))
         due_at: datetime | None = row["due_at"]

@@ -52,7 +52,7 @@ async def _move_revisions(connection: AsyncConnection, changes: Changes) -> tupl
     merchants = sorted((touched | expected) - new)
     if not merchants:
         return {}, None
-    numbers = Counter(event.merchant for event in changes.events.added.values())
+    numbers = Counter[str](event.merchant for event in changes.events.added.values())
     found = await connection.execute(
         statements.MOVE_REVISIONS,
         {
@@ -78,7 +78,7 @@ async def _check_expectations(connection: AsyncConnection, changes: Changes) -> 
 
 
 async def _insert_records(connection: AsyncConnection, changes: Changes) -> None:
-    """Insert the idempotency records, before whatever else is unique: the same request again comes before its effects."""
+    """Insert the idempotency records, before whatever else is unique: a repeated request is one, whatever it did."""
     rows = _added_rows(changes.records)
     if rows and (await connection.execute(statements.INSERT_RECORDS, rows)).rowcount != len(rows):
         raise Duplicate(Unique.IDEMPOTENCY_KEY)

@@ -37,7 +37,9 @@ class PostgresCredentials:
         """Return the merchant's session, valid or not, if there is one."""
         statement = select(sessions, _SUSPENDED).join(merchants, merchants.c.id == sessions.c.merchant_id)
         row = await self._first(statement.where(sessions.c.merchant_id == merchant, sessions.c.id == id))
-        return None if row is None else SessionHolder(session=self._kinds.sessions.of_row(row), suspended=row["suspended"])
+        return (
+            None if row is None else SessionHolder(session=self._kinds.sessions.of_row(row), suspended=row["suspended"])
+        )
 
     async def touch(self, merchant: MerchantId, id: ApiKeyId, /, *, at: datetime) -> None:
         """Note the key's last use, to the minute."""
@@ -58,4 +60,5 @@ class PostgresCredentials:
     async def _first(self, statement: Select[Any]) -> RowMapping | None:
         with translated():
             async with self._single.connect() as connection:
-                return (await connection.execute(statement)).mappings().first()
+                row: RowMapping | None = (await connection.execute(statement)).mappings().first()
+                return row

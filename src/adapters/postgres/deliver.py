@@ -56,9 +56,7 @@ _LISTENS: Final = and_(
         ),
     ),
 )
-_SAME_MODE: Final = and_(
-    events.c.merchant_id == endpoints.c.merchant_id, events.c.livemode == endpoints.c.livemode
-)
+_SAME_MODE: Final = and_(events.c.merchant_id == endpoints.c.merchant_id, events.c.livemode == endpoints.c.livemode)
 
 
 def _new_deliveries(due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]:
@@ -95,7 +93,10 @@ DELIVER: Final = _insert_new()
 def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Lock rows in the order of the primary key, in which every commit locks them."""
     return (
-        select(*deliveries.primary_key).where(*conditions).order_by(*deliveries.primary_key).with_for_update(key_share=True)
+        select(*deliveries.primary_key)
+        .where(*conditions)
+        .order_by(*deliveries.primary_key)
+        .with_for_update(key_share=True)
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from payments_core.values import encode_json
+from payments_core.values import Json, encode_json
 
 DRIVER: Final = "postgresql+psycopg"
 SCHEMES: Final = ("postgresql", "postgres", DRIVER)
@@ -49,9 +49,7 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=DRIVER)
 
 
-def create_engine(
-    url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core"
-) -> AsyncEngine:
+def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core") -> AsyncEngine:
     """Return an engine for `postgresql://…`, or raise ValueError; it connects when first used.
 
     A connection is asked for a sign of life before it is handed out, so that those that a restart of the server cut
@@ -67,7 +65,7 @@ def create_engine(
         pool_pre_ping=True,
         # What is in a row is in no error message and in no log.
         hide_parameters=True,
-        json_serializer=lambda value: encode_json(value).decode(),
+        json_serializer=_json,
         connect_args={
             "connect_timeout": bounds.connect_seconds,
             "application_name": application_name,
@@ -90,6 +88,10 @@ def _options(target: URL, bounds: Bounds) -> str:
     given = target.query.get("options", "")
     own = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return f"{own} {given if isinstance(given, str) else ' '.join(given)}".rstrip()
+
+
+def _json(value: Json) -> str:
+    return encode_json(value).decode()
 
 
 def _milliseconds(seconds: float) -> str:

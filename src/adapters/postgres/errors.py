@@ -5,7 +5,7 @@ Whoever logs an error gets no values of rows with it: the driver's own message h
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Final
 
@@ -38,7 +38,7 @@ class Rejected(RuntimeError):
 
 
 @contextmanager
-def translated() -> Iterator[None]:
+def translated() -> Generator[None]:
     """Raise what the driver raises in the block as StaleWrite, Duplicate, Unavailable or Rejected."""
     try:
         yield

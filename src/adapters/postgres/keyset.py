@@ -84,9 +84,7 @@ def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select
     return select(scanned).where(*(filter(scanned) for filter in listing.filters)).limit(limit)
 
 
-async def _key_at(
-    connection: AsyncConnection, listing: Listing[T], looked_at: Select[Any], offset: int
-) -> str | None:
+async def _key_at(connection: AsyncConnection, listing: Listing[T], looked_at: Select[Any], offset: int) -> str | None:
     """Return the key of a row that was looked at, by its place, if so many were."""
     key = await connection.scalar(looked_at.with_only_columns(listing.key).offset(offset).limit(1))
     return None if key is None else str(key)

@@ -6,10 +6,10 @@ idempotency record, so that none has to be known for one that holds a secret.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Table
 
@@ -29,9 +29,15 @@ from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, End
 T = TypeVar("T")
 
 Row: TypeAlias = dict[str, Any]
-"""Values by column name."""
+"""Values by column name, to be written."""
 Identity: TypeAlias = tuple[object, ...]
 """The values of a primary key."""
+
+
+class Stored(Protocol):
+    """Values by column name, as they were read."""
+
+    def __getitem__(self, name: str, /) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +47,7 @@ class Kind(Generic[T]):
     table: Table
     identity_of: Callable[[T], Identity]
     to_row: Callable[[T], Row]
-    of_row: Callable[[Mapping[str, Any]], T]
+    of_row: Callable[[Stored], T]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,7 +168,7 @@ def _merchant_row(merchant: Merchant) -> Row:
     }
 
 
-def _merchant(row: Mapping[str, Any]) -> Merchant:
+def _merchant(row: Stored) -> Merchant:
     return Merchant(
         id=row["id"],
         email=row["email"],
@@ -193,7 +199,7 @@ def _api_key_row(key: ApiKey) -> Row:
     }
 
 
-def _api_key(row: Mapping[str, Any]) -> ApiKey:
+def _api_key(row: Stored) -> ApiKey:
     return ApiKey(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -224,7 +230,7 @@ def _payment_key_row(key: PaymentKey) -> Row:
     }
 
 
-def _payment_key(row: Mapping[str, Any]) -> PaymentKey:
+def _payment_key(row: Stored) -> PaymentKey:
     return PaymentKey(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -248,7 +254,7 @@ def _session_row(session: Session) -> Row:
     }
 
 
-def _session(row: Mapping[str, Any]) -> Session:
+def _session(row: Stored) -> Session:
     return Session(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -272,7 +278,7 @@ def _refresh_token_row(token: RefreshToken) -> Row:
     }
 
 
-def _refresh_token(row: Mapping[str, Any]) -> RefreshToken:
+def _refresh_token(row: Stored) -> RefreshToken:
     return RefreshToken(
         digest=row["digest"],
         session=row["session_id"],
@@ -296,7 +302,7 @@ def _failure_row(failure: Failure | None) -> Row:
     }
 
 
-def _failure(row: Mapping[str, Any]) -> Failure | None:
+def _failure(row: Stored) -> Failure | None:
     if row["failure_code"] is None:
         return None
     return Failure(
@@ -307,11 +313,11 @@ def _failure(row: Mapping[str, Any]) -> Failure | None:
     )
 
 
-def _amount(row: Mapping[str, Any]) -> Money:
+def _amount(row: Stored) -> Money:
     return Money(amount_minor=row["amount_minor"], currency=currency(row["currency"]))
 
 
-def _status_reason(row: Mapping[str, Any]) -> StatusReason | None:
+def _status_reason(row: Stored) -> StatusReason | None:
     return None if row["status_reason"] is None else StatusReason(row["status_reason"])
 
 
@@ -344,7 +350,7 @@ def _transaction_row(transaction: Transaction) -> Row:
     }
 
 
-def _transaction(row: Mapping[str, Any]) -> Transaction:
+def _transaction(row: Stored) -> Transaction:
     return Transaction(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -392,7 +398,7 @@ def _refund_row(refund: Refund) -> Row:
     }
 
 
-def _refund(row: Mapping[str, Any]) -> Refund:
+def _refund(row: Stored) -> Refund:
     return Refund(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -435,7 +441,7 @@ def _attempt_row(attempt: Attempt) -> Row:
     }
 
 
-def _attempt(row: Mapping[str, Any]) -> Attempt:
+def _attempt(row: Stored) -> Attempt:
     return Attempt(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -477,7 +483,7 @@ def _event_row(event: Event) -> Row:
     }
 
 
-def _event(row: Mapping[str, Any]) -> Event:
+def _event(row: Stored) -> Event:
     return Event(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -514,7 +520,7 @@ def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
     }
 
 
-def _endpoint(row: Mapping[str, Any], vault: Vault) -> Endpoint:
+def _endpoint(row: Stored, vault: Vault) -> Endpoint:
     context = f"endpoint:{row['id']}"
     previous = row["previous_secret_sealed"]
     return Endpoint(
@@ -555,7 +561,7 @@ def _delivery_row(delivery: Delivery) -> Row:
     }
 
 
-def _delivery(row: Mapping[str, Any]) -> Delivery:
+def _delivery(row: Stored) -> Delivery:
     return Delivery(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -586,7 +592,7 @@ def _delivery_attempt_row(attempt: DeliveryAttempt) -> Row:
     }
 
 
-def _delivery_attempt(row: Mapping[str, Any]) -> DeliveryAttempt:
+def _delivery_attempt(row: Stored) -> DeliveryAttempt:
     return DeliveryAttempt(
         number=row["number"],
         at=datetime.fromisoformat(row["at"]),
@@ -618,7 +624,7 @@ def _job_row(job: Job) -> Row:
     }
 
 
-def _job(row: Mapping[str, Any]) -> Job:
+def _job(row: Stored) -> Job:
     return Job(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -657,7 +663,7 @@ def _record_row(record: Record, vault: Vault) -> Row:
     }
 
 
-def _record(row: Mapping[str, Any], vault: Vault) -> Record:
+def _record(row: Stored, vault: Vault) -> Record:
     context = _record_context(row["merchant_id"], row["livemode"], row["key"])
     return Record(
         merchant=row["merchant_id"],

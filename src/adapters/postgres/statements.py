@@ -88,7 +88,7 @@ MOVE_REVISIONS: Final = _move_revisions()
 # ── expectations ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _moved_in(table: Table) -> Select[Any]:
+def _moved_in(table: Table) -> Select[str, Any]:
     keys = {column.name: Boolean if column.name == "livemode" else Text for column in table.primary_key}
     expected = given(f"of_{table.name}", **keys, version=Integer)
     same = and_(*(table.c[name] == expected.c[name] for name in keys))
@@ -99,7 +99,7 @@ def _moved_in(table: Table) -> Select[Any]:
     )
 
 
-_MOVED_IN: Final[Mapping[str, Select[Any]]] = {
+_MOVED_IN: Final[Mapping[str, Select[str, Any]]] = {
     table.name: _moved_in(table)
     for table in (
         tables.merchants,
@@ -115,7 +115,7 @@ _MOVED_IN: Final[Mapping[str, Select[Any]]] = {
 
 def moved(
     expected: Mapping[tuple[str, Identity], set[int]],
-) -> tuple[Select[Any] | CompoundSelect[Any], dict[str, list[object]]]:
+) -> tuple[Select[str, Any] | CompoundSelect[str, Any], dict[str, list[object]]]:
     """Return the statement that finds what has another version than expected, or was never stored, with its arrays."""
     arrays: dict[str, list[object]] = {}
     names = sorted({table for table, _ in expected})

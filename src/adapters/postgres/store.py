@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
@@ -56,7 +56,7 @@ class PostgresStore:
     # ── units of work
 
     @asynccontextmanager
-    async def begin(self) -> AsyncIterator[UnitOfWork]:
+    async def begin(self) -> AsyncGenerator[UnitOfWork]:
         """Begin a unit of work, committed when the block ends without an exception.
 
         A commit that has begun is not cut short: a task that is cancelled meanwhile hears of it when the commit has
@@ -77,10 +77,11 @@ class PostgresStore:
 
         async def read(statement: Select[Any]) -> Sequence[RowMapping]:
             with translated():
-                return (await connection.execute(statement)).mappings().all()
+                rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
+                return rows
 
         @asynccontextmanager
-        async def begin() -> AsyncIterator[UnitOfWork]:
+        async def begin() -> AsyncGenerator[UnitOfWork]:
             unit = PostgresUnit(self._kinds, read)
             yield unit
             if unit.changes:
@@ -93,7 +94,8 @@ class PostgresStore:
     async def _read(self, statement: Select[Any]) -> Sequence[RowMapping]:
         with translated():
             async with self._single.connect() as connection:
-                return (await connection.execute(statement)).mappings().all()
+                rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
+                return rows
 
     async def _commit(self, changes: Changes) -> None:
         transaction_id = ""
@@ -121,10 +123,12 @@ class PostgresStore:
             try:
                 (row,) = await self._read(status)
             except Unavailable:
-                row = {"status": None}
-            if row["status"] == "committed":
+                ending = "unread"
+            else:
+                ending = row["status"]
+            if ending == "committed":
                 return
-            if row["status"] == "aborted":
+            if ending == "aborted":
                 raise Unavailable("the connection to the store was lost before the commit")
             await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
         raise OutcomeUnknown("the connection to the store was lost during the commit")

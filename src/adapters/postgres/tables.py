@@ -99,6 +99,10 @@ def _currency() -> CheckConstraint:
     return CheckConstraint("currency ~ '^[A-Z]{3}$'", name="currency")
 
 
+def _whole_failure() -> CheckConstraint:
+    return CheckConstraint("num_nulls(failure_code, failure_message, failure_retryable) IN (0, 3)", name="failure")
+
+
 def _of_merchant() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["merchant_id"], [f"{SCHEMA}.merchants.id"])
 
@@ -234,10 +238,7 @@ transactions: Final = Table(
     CheckConstraint("refunded_minor + refund_pending_minor <= amount_minor", name="refunds_within_amount"),
     CheckConstraint(f"refunds_count BETWEEN 0 AND {REFUNDS_MAX}", name="refunds_count"),
     CheckConstraint(f"status <> '{Status.SUCCEEDED}' OR completed_at IS NOT NULL", name="completed"),
-    CheckConstraint(
-        "(failure_code IS NULL) = (failure_message IS NULL) AND (failure_code IS NULL) = (failure_retryable IS NULL)",
-        name="failure",
-    ),
+    _whole_failure(),
 )
 Index(
     "uq_transactions_reference",
@@ -290,10 +291,7 @@ refunds: Final = Table(
     _one_of("status", RefundStatus),
     _one_of("status_reason", StatusReason),
     CheckConstraint("amount_minor > 0", name="amount"),
-    CheckConstraint(
-        "(failure_code IS NULL) = (failure_message IS NULL) AND (failure_code IS NULL) = (failure_retryable IS NULL)",
-        name="failure",
-    ),
+    _whole_failure(),
 )
 Index("ix_refunds_transaction", refunds.c.merchant_id, refunds.c.transaction_id, refunds.c.id)
 

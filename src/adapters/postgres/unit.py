@@ -76,7 +76,9 @@ class Part(Generic[T]):
         if newest is not None:
             statement = statement.order_by(*(column.desc() for column in kind.table.primary_key)).limit(newest)
         stored = {kind.identity_of(thing): thing for thing in map(kind.of_row, await self._read(statement))}
-        merged = {identity: thing for identity, thing in {**stored, **own}.items() if identity not in own or keep(thing)}
+        merged = {
+            identity: thing for identity, thing in {**stored, **own}.items() if identity not in own or keep(thing)
+        }
         ordered = [thing for _, thing in sorted(merged.items(), reverse=newest is not None)]
         return ordered[:newest]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
@@ -229,11 +229,11 @@ class PostgresView:
 
 
 def _equal(**values: str | None) -> list[Filter]:
-    return [
-        lambda rows, column=column, value=value: rows.c[column] == value
-        for column, value in values.items()
-        if value is not None
-    ]
+    return [_equals(column, value) for column, value in values.items() if value is not None]
+
+
+def _equals(column: str, value: str) -> Filter:
+    return lambda rows: rows.c[column] == value
 
 
 def _amounts(least: int | None, most: int | None) -> list[Filter]:
@@ -267,7 +267,7 @@ async def read_revision(connection: AsyncConnection, merchant: MerchantId) -> in
 @asynccontextmanager
 async def open_view(
     engine: AsyncEngine, kinds: Kinds, merchant: MerchantId, livemode: bool
-) -> AsyncIterator[PostgresView]:
+) -> AsyncGenerator[PostgresView]:
     """Open a snapshot; its moment is that of its first statement, which reads the revision."""
     with translated():
         snapshot = await engine.connect()

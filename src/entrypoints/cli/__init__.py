@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from typing import Final
 
@@ -12,9 +13,7 @@ def main() -> None:
     """Run the command line of this process; the console script `payments`."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that knows no ✓ gets a ?
-    try:
-        import click  # noqa: F401  # the extra `server`
-    except ModuleNotFoundError:
+    if importlib.util.find_spec("click") is None:
         sys.exit(f"Error: The command needs packages that are not installed: {INSTALL}")
     from entrypoints.cli.app import payments
 

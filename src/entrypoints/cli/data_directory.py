@@ -70,7 +70,7 @@ class DataDirectory:
     def _scratch(self, name: str, text: str) -> Path:
         path = self.path / f"{name}.{secrets.token_hex(4)}.new"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "w", encoding="utf-8") as stream:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(descriptor)

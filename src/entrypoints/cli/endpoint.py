@@ -35,7 +35,8 @@ async def _call(client: httpx.AsyncClient, method: str, path: str, body: object 
     try:
         answer = await client.request(method, path, json=body)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise CommandFailed(f"The API at {client.base_url} does not answer ({error}): is `payments up` running?") from error
+        what = f"The API at {client.base_url} does not answer ({error}): is `payments up` running?"
+        raise CommandFailed(what) from error
     try:
         read = answer.json() if answer.content else {}
     except ValueError:

@@ -7,6 +7,7 @@ import asyncio
 import click
 
 from entrypoints.cli import INSTALL
+from payments_core.errors import PaymentsError
 
 OURS = frozenset({"payments_core", "adapters", "entrypoints"})
 
@@ -32,11 +33,13 @@ def first_of(error: BaseException) -> BaseException:
 
 
 def line_of(error: BaseException) -> str:
-    """Return what went wrong in one line.
+    """Return what went wrong in one line, or in one for each setting that is wrong.
 
     Errors of our own packages carry a message for people; those of others get their type's name beside it.
     """
-    message = " ".join(str(error).split())
+    if isinstance(error, PaymentsError):
+        return error.message
+    message = "\n".join(line.strip() for line in str(error).splitlines() if line.strip())
     if isinstance(error, ModuleNotFoundError) and error.name:
         root = error.name.partition(".")[0]
         if root in OURS:

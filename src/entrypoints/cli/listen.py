@@ -16,19 +16,21 @@ STATUS_MAX: Final = 599
 
 
 @click.command(short_help="Receive, verify and show webhooks on this machine.")
-@click.option("--port", default=9000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--port", default=9999, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--secret", envvar="WEBHOOK_SECRET", help="The endpoint's `whsec_…`; without it nothing is verified.")
-@click.option("--fail", "status", type=click.IntRange(STATUS_MIN, STATUS_MAX), help="Answer with this status instead of 204.")
+@click.option(
+    "--fail", "status", type=click.IntRange(STATUS_MIN, STATUS_MAX), help="Answer with this status instead of 204."
+)
 @click.option(
     "--register",
     "api",
     metavar="URL",
-    help="Register itself as an endpoint of this API (http://127.0.0.1:8000), verify with its secret, remove it at the end.",
+    help="Be an endpoint of this API (http://127.0.0.1:8000), verify with its secret, and remove it at the end.",
 )
 @click.option("--api-key", envvar="MERCHANT_API_KEY", help="The merchant's `sk_…`, for --register.")
 def listen(port: int, host: str, secret: str | None, status: int | None, api: str | None, api_key: str | None) -> None:
-    """Receive webhooks on this machine and show each one.
+    r"""Receive webhooks on this machine and show each one.
 
     A webhook whose signature is right is answered with 204 (or the status of --fail, to watch retries); one whose
     signature is wrong with 400.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import httpx
 
@@ -17,6 +18,7 @@ Step: TypeAlias = Callable[[], Awaitable[str]]
 
 PATIENCE_SECONDS: Final = 5.0
 """For what a worker does: the sandbox's 0.2 s, and at most a second where a ring was lost."""
+CALL_TIMEOUT_SECONDS: Final = 5.0
 POLL_SECONDS: Final = 0.02
 EVENTS_PROMISED: Final = (
     "transaction.created",
@@ -58,6 +60,13 @@ class Story:
 
     def __post_init__(self) -> None:
         self.receiver = Receiver(hear=self._hear)
+
+    @classmethod
+    @asynccontextmanager
+    async def over(cls, api: str, *, listens_at: str) -> AsyncGenerator[Self, None]:
+        """Give a story that calls this API, over connections that are closed where the block ends."""
+        async with httpx.AsyncClient(base_url=api, timeout=CALL_TIMEOUT_SECONDS, trust_env=False) as client:
+            yield cls(client=client, listens_at=listens_at)
 
     @property
     def steps(self) -> Sequence[tuple[str, Step]]:
@@ -163,8 +172,12 @@ class Story:
 
     def _sequences(self) -> Mapping[int, str]:
         """What arrived for the transaction, once each: a webhook may come more than once."""
-        events = [each.event for each in self.received if each.refusal is None]
-        return {event["sequence"]: str(event["type"]) for event in events if isinstance(event.get("sequence"), int)}
+        arrived: dict[int, str] = {}
+        for each in self.received:
+            sequence = each.event.get("sequence")
+            if each.refusal is None and isinstance(sequence, int):
+                arrived[sequence] = str(each.event.get("type"))
+        return arrived
 
     async def _become(self, status: str, path: str) -> Body:
         """Read until the status is there; raise PromiseBroken where it isn't in time."""

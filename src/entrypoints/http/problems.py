@@ -72,10 +72,11 @@ def _of_core(error: PaymentsError, arrival: Arrival) -> Reply:
     if kind is None:
         return _internal(error, arrival)
     if not isinstance(error, Refused):
-        _log.warning("request refused", code=kind.code, request_id=arrival.request_id, error=error.message)
+        # An adapter's words may name hosts and tables: they are for the log, not for the merchant.
+        _log.warning("request failed", code=kind.code, request_id=arrival.request_id, error=error.message)
+        return _reply(kind, None, arrival)
     faults = error.faults if isinstance(error, Invalid) else ()
-    code = error.code if isinstance(error, Refused) else kind.code
-    reply = _reply(kind, error.message, arrival, code=code, faults=faults, retryable=error.retryable or kind.retryable)
+    reply = _reply(kind, error.message, arrival, code=error.code, faults=faults, retryable=error.retryable)
     if isinstance(error, TooMany):
         # The draft's headers of the limit that was met take the place of those of limits that were not.
         arrival.added = [pair for pair in arrival.added if not pair[0].startswith(b"ratelimit")]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 BACKLOG_CONNECTIONS: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
-"""Longer than the idle time of common load balancers (60 s): the proxy closes first, and no request meets a closed end."""
+"""Longer than the idle time of common load balancers (60 s), so that no request meets an end that is closed."""
 GRACEFUL_SHUTDOWN_SECONDS: Final = 2
 """For requests that are under way; with the worker's and the servers' ends it stays within the 5 s of a whole stop."""
 CANCELED_SECONDS: Final = 1.0
@@ -62,7 +62,8 @@ def _why(error: OSError, host: str, port: int) -> str:
 
 def url_of(listener: socket.socket) -> str:
     """Return where clients of this machine reach the listener."""
-    host, port = listener.getsockname()[:2]
+    name: tuple[str, int] = listener.getsockname()[:2]
+    host, port = name
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not bound
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

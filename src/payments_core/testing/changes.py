@@ -18,7 +18,7 @@ from payments_core.testing.builders import (
     an_attempt,
     an_endpoint,
 )
-from payments_core.testing.subject import Kept, Shop
+from payments_core.testing.subject import Kept, Shop, Store, put, stored
 from payments_core.transaction import StatusReason, Transaction
 from payments_core.webhook import Endpoint
 
@@ -52,6 +52,14 @@ def one_of_each(shop: Shop) -> dict[str, Kept]:
         "attempt": an_attempt(transaction),
         "endpoint": an_endpoint(shop.merchant),
     }
+
+
+async def stored_one(store: Store, shop: Shop, kind: str) -> Kept:
+    """Return a stored thing of the kind as it is read back."""
+    things = one_of_each(shop)
+    await put(store, *things.values())
+    own: dict[str, Kept] = {"merchant": shop.merchant, "payment_key": shop.key, **things}
+    return await stored(store, own[kind])
 
 
 def change(thing: Kept) -> Kept:

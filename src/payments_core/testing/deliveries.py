@@ -5,8 +5,8 @@ What the suite settles where the ports leave room:
 - An event's listeners are the endpoints as they are after the unit's own writes. One that is addressed (`only`) goes
   to that endpoint whatever types it asked for, unless it is disabled, removed, or of the other mode.
 - A delivery made by a commit was created and updated at `event.at`. A canceled one is due never, holds no lease, and
-  its version moved, so that whoever holds it is refused; a delivery saved as pending in the unit that disables its
-  endpoint is canceled too.
+  its version moved, so that whoever holds it is refused, but not its token: they may read it and note their attempt. A
+  delivery saved as pending in the unit that disables its endpoint is canceled too.
 - A replay keeps the attempts of what it makes due again and gives it its whole schedule; it sends an event that was
   addressed to one endpoint to no other. Events count by their time: from `since`, before `until`.
 """
@@ -295,6 +295,9 @@ class DeliveriesContract:
                 claimed.delivery.deliver(DeliveryAttempt(number=1, at=NOW, milliseconds=1, status_code=200))
             )
         assert await _statuses(store, endpoint, event) == [DeliveryStatus.CANCELED]
+        canceled = await _delivery(store, endpoint, event)
+        assert canceled is not None
+        assert canceled.lease_token == claimed.delivery.lease_token
         later = NOW + DAY
         again = await store.claims.claim_deliveries(at=later, limit=5, lease=60 * SECOND, limits_each={}, limit_each=5)
         assert not again

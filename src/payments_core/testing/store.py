@@ -13,6 +13,7 @@ settles where the ports leave room:
 
 from __future__ import annotations
 
+from payments_core.testing.apart import ApartContract
 from payments_core.testing.deliveries import DeliveriesContract
 from payments_core.testing.round_trips import RoundTripsContract
 from payments_core.testing.subject import Store
@@ -20,7 +21,7 @@ from payments_core.testing.uniqueness import UniquenessContract
 from payments_core.testing.units import UnitsContract
 
 
-class StoreContract(UnitsContract, UniquenessContract, RoundTripsContract, DeliveriesContract):
+class StoreContract(UnitsContract, ApartContract, UniquenessContract, RoundTripsContract, DeliveriesContract):
     """Adapters supply `store`."""
 
 

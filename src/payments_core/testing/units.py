@@ -1,4 +1,4 @@
-"""What every unit of work must pass: all or nothing, one writer of a version, merchants apart, revisions."""
+"""What every unit of work must pass: all or nothing, one writer of a version."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ from payments_core.testing.builders import (
     an_endpoint,
     an_event,
 )
-from payments_core.testing.changes import KINDS, MODE_KINDS, change, change_otherwise, one_of_each
+from payments_core.testing.changes import KINDS, change, change_otherwise, one_of_each, stored_one
 from payments_core.testing.subject import (
     Kept,
-    Shop,
     Store,
     add,
     get,
@@ -50,14 +49,6 @@ class Boom(Exception):
 
 def _boom() -> None:
     raise Boom
-
-
-async def _one_of(store: Store, shop: Shop, kind: str) -> Kept:
-    """Return a stored thing of the kind as it is read back."""
-    things = one_of_each(shop)
-    await put(store, *things.values())
-    own: dict[str, Kept] = {"merchant": shop.merchant, "payment_key": shop.key, **things}
-    return await stored(store, own[kind])
 
 
 class UnitsContract:
@@ -141,7 +132,7 @@ class UnitsContract:
 
     @pytest.mark.parametrize("kind", KINDS)
     async def test_the_second_writer_of_one_version_is_refused(self, store: Store, kind: str) -> None:
-        thing = await _one_of(store, await open_shop(store), kind)
+        thing = await stored_one(store, await open_shop(store), kind)
         await write(store, change(thing))
         first = await stored(store, thing)
         with pytest.raises(StaleWrite):
@@ -151,7 +142,7 @@ class UnitsContract:
 
     @pytest.mark.parametrize("kind", KINDS)
     async def test_what_was_read_back_can_be_written_again_and_again(self, store: Store, kind: str) -> None:
-        thing = await _one_of(store, await open_shop(store), kind)
+        thing = await stored_one(store, await open_shop(store), kind)
         versions = [thing.version]
         for _ in range(3):
             await write(store, await stored(store, thing))
@@ -220,7 +211,7 @@ class UnitsContract:
 
     @pytest.mark.parametrize("kind", KINDS)
     async def test_a_unit_reads_its_own_changes(self, store: Store, kind: str) -> None:
-        thing = await _one_of(store, await open_shop(store), kind)
+        thing = await stored_one(store, await open_shop(store), kind)
         changed = change(thing)
         async with store.begin() as work:
             save(work, changed)
@@ -304,7 +295,7 @@ class UnitsContract:
     )
     async def test_a_unit_whose_expectation_moved_is_refused(self, store: Store, kind: str) -> None:
         shop = await open_shop(store)
-        thing = await _one_of(store, shop, kind)
+        thing = await stored_one(store, shop, kind)
         transaction = a_transaction(shop.key)
         async with refused_unit(store, StaleWrite) as work:
             work.transactions.add(transaction)
@@ -346,98 +337,3 @@ class UnitsContract:
         key = await stored(store, shop.key)
         assert isinstance(key, PaymentKey)
         assert not key.is_active
-
-    # ── merchants and modes apart
-
-    @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("merchant", "refresh_token")])
-    async def test_another_merchants_things_are_not_found(self, store: Store, kind: str) -> None:
-        shop, other = await open_shop(store), await open_shop(store)
-        thing = await _one_of(store, shop, kind)
-        with pytest.raises(NotFound):
-            await stored(store, replace(thing, merchant=other.merchant.id))  # type: ignore[arg-type]  # all but merchants have one
-
-    @pytest.mark.parametrize("kind", MODE_KINDS)
-    async def test_the_other_modes_things_are_not_found(self, store: Store, kind: str) -> None:
-        thing = await _one_of(store, await open_shop(store), kind)
-        with pytest.raises(NotFound):
-            await stored(store, replace(thing, livemode=True))  # type: ignore[arg-type]  # these kinds have a mode
-
-    async def test_searches_of_a_unit_find_nothing_of_another_merchant_or_mode(self, store: Store) -> None:
-        shop, other = await open_shop(store), await open_shop(store)
-        things = one_of_each(shop)
-        transaction = a_transaction(shop.key)
-        record = a_record(shop.merchant)
-        await put(store, *things.values(), transaction, a_refund(transaction), an_attempt(transaction), record)
-        stranger = other.merchant.id
-        async with store.begin() as work:
-            for merchant, livemode in ((stranger, False), (shop.merchant.id, True)):
-                assert await work.payment_keys.by_key(merchant, livemode, shop.key.key) is None
-                assert await work.endpoints.count(merchant, livemode) == 0
-                assert await work.idempotency.get(merchant, livemode, record.key, at=record.created_at) is None
-            assert await work.payment_keys.count(shop.merchant.id, False) == 1
-            assert not await work.api_keys.valid_of(stranger, at=NOW)
-            assert not await work.sessions.valid_of(stranger, at=NOW)
-            assert not await work.refunds.latest_of(stranger, transaction.id, limit=5)
-            assert await work.attempts.of(stranger, transaction.id) is None
-
-    async def test_a_removed_endpoint_is_not_found(self, store: Store) -> None:
-        shop = await open_shop(store)
-        endpoint = an_endpoint(shop.merchant)
-        await put(store, endpoint)
-        async with store.begin() as work:
-            read = await work.endpoints.get(shop.merchant.id, False, endpoint.id)
-            work.endpoints.save(read.remove(at=NOW))
-        with pytest.raises(NotFound):
-            await stored(store, endpoint)
-        async with store.begin() as work:
-            assert await work.endpoints.count(shop.merchant.id, False) == 0
-
-    # ── revisions
-
-    async def test_each_commit_moves_the_revision_of_its_merchant_by_one(self, store: Store) -> None:
-        shop, other = await open_shop(store), await open_shop(store)
-        before = await store.revision(shop.merchant.id)
-        untouched = await store.revision(other.merchant.id)
-        transaction = a_transaction(shop.key)
-        await put(store, transaction, an_event(shop.merchant), an_event(shop.merchant), a_job(transaction))
-        assert await store.revision(shop.merchant.id) == before + 1
-        await write(store, (await stored_transaction(store, transaction)).process(at=NOW)[0])
-        assert await store.revision(shop.merchant.id) == before + 2
-        assert await store.revision(other.merchant.id) == untouched
-
-    @pytest.mark.parametrize("kind", KINDS)
-    async def test_a_change_to_anything_moves_the_revision(self, store: Store, kind: str) -> None:
-        shop = await open_shop(store)
-        thing = await _one_of(store, shop, kind)
-        before = await store.revision(shop.merchant.id)
-        await write(store, change(thing))
-        assert await store.revision(shop.merchant.id) == before + 1
-
-    async def test_a_record_and_an_event_move_the_revision(self, store: Store) -> None:
-        shop = await open_shop(store)
-        before = await store.revision(shop.merchant.id)
-        await put(store, a_record(shop.merchant))
-        await put(store, an_event(shop.merchant))
-        assert await store.revision(shop.merchant.id) == before + 2
-
-    async def test_a_commit_moves_the_revision_of_each_merchant_that_it_touches(self, store: Store) -> None:
-        one, two, three = await open_shop(store), await open_shop(store), await open_shop(store)
-        shops = (one, two, three)
-        before = [await store.revision(shop.merchant.id) for shop in shops]
-        await put(store, a_transaction(one.key), a_transaction(two.live_key), a_transaction(one.live_key))
-        after = [await store.revision(shop.merchant.id) for shop in shops]
-        assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 0]
-
-    async def test_a_unit_that_writes_nothing_moves_no_revision(self, store: Store) -> None:
-        shop = await open_shop(store)
-        before = await store.revision(shop.merchant.id)
-        async with store.begin() as work:
-            await work.merchants.get(shop.merchant.id)
-            work.expect(shop.merchant)
-            work.expect(shop.key)
-        assert await store.revision(shop.merchant.id) == before
-        assert await stored(store, shop.merchant) == shop.merchant
-
-    async def test_nobody_has_no_revision(self, store: Store) -> None:
-        with pytest.raises(NotFound):
-            await store.revision(a_merchant().id)

@@ -1,0 +1,29 @@
+"""A notifier that keeps what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from payments_core.ports import Answered, Notification, Unreached
+
+
+def answer_204(_notification: Notification) -> Answered | Unreached:
+    """Take everything."""
+    return Answered(status_code=204, milliseconds=1, excerpt="")
+
+
+class MemoryNotifier:
+    """Posts nothing: `sent` has what would have gone out, `answer` decides what came back."""
+
+    def __init__(self, answer: Callable[[Notification], Answered | Unreached] = answer_204) -> None:
+        self.sent: list[Notification] = []
+        self.answer = answer
+
+    def refuses(self, url: str, /) -> str | None:
+        """Take each URL that is one of the web."""
+        return None if url.startswith(("http://", "https://")) else "Must begin with https://."
+
+    async def send(self, notification: Notification, /) -> Answered | Unreached:
+        """Keep it, and answer."""
+        self.sent.append(notification)
+        return self.answer(notification)

@@ -1,0 +1,207 @@
+"""Snapshots of one merchant in one mode."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from typing import TypeVar
+
+from adapters.memory.state import Account, Table
+from payments_core.errors import NotFound
+from payments_core.event import Event
+from payments_core.idempotency import Record
+from payments_core.ids import EndpointId, EventId, RefundId, TransactionId
+from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.page import Slice
+from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
+from payments_core.refund import Refund
+from payments_core.transaction import Transaction
+from payments_core.webhook import Delivery, Endpoint
+
+V = TypeVar("V")
+
+
+class MemoryView:
+    """The port `View`, over an account that does not change any more."""
+
+    def __init__(self, account: Account, livemode: bool) -> None:
+        self._account = account
+        self._livemode = livemode
+        self._revision = account.revision
+
+    @property
+    def revision(self) -> int:
+        """The merchant's revision at this moment."""
+        return self._revision
+
+    async def merchant(self) -> Merchant:
+        """Return the merchant."""
+        await asyncio.sleep(0)
+        return self._account.merchant
+
+    async def transaction(self, id: TransactionId, /) -> Transaction:
+        """Return the transaction, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.transactions.get(id)
+        if found is None or found.livemode is not self._livemode:
+            raise NotFound("There is no transaction with this id.")
+        return found
+
+    async def refunds_of(
+        self, transactions: Sequence[TransactionId], /, *, limit_each: int
+    ) -> Mapping[TransactionId, Sequence[Refund]]:
+        """Return the latest refunds of each, the newest first."""
+        await asyncio.sleep(0)
+        found: dict[TransactionId, Sequence[Refund]] = {}
+        for id in transactions:
+            mine = (refund for refund in self._refunds(id).newest_first() if refund.livemode is self._livemode)
+            found[id] = list(islice(mine, limit_each))
+        return found
+
+    async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
+        """List transactions, newest first."""
+        await asyncio.sleep(0)
+        return _slice(
+            self._account.transactions,
+            window,
+            lambda one: one.livemode is self._livemode and _passes(one, filter),
+            lambda one: one.id,
+        )
+
+    async def refund(self, id: RefundId, /) -> Refund:
+        """Return the refund, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.refunds.get(id)
+        if found is None or found.livemode is not self._livemode:
+            raise NotFound("There is no refund with this id.")
+        return found
+
+    async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]:
+        """List refunds of a transaction, or of all, newest first."""
+        await asyncio.sleep(0)
+        table = self._account.refunds if transaction is None else self._refunds(transaction)
+        return _slice(table, window, lambda one: one.livemode is self._livemode, lambda one: one.id)
+
+    async def payment_keys(self, window: Window, /) -> Slice[PaymentKey]:
+        """List payment keys, newest first."""
+        await asyncio.sleep(0)
+        return _slice(
+            self._account.payment_keys, window, lambda one: one.livemode is self._livemode, lambda one: one.id
+        )
+
+    async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
+        """List the keys of both modes that are not revoked, newest first."""
+        await asyncio.sleep(0)
+        return _slice(self._account.api_keys, window, lambda one: one.revoked_at is None, lambda one: one.id)
+
+    async def endpoint(self, id: EndpointId, /) -> Endpoint:
+        """Return the endpoint, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.endpoints.get(id)
+        if found is None or not self._is_here(found):
+            raise NotFound("There is no webhook endpoint with this id.")
+        return found
+
+    async def endpoints(self, window: Window, /) -> Slice[Endpoint]:
+        """List endpoints, newest first."""
+        await asyncio.sleep(0)
+        return _slice(self._account.endpoints, window, self._is_here, lambda one: one.id)
+
+    async def deliveries(self, endpoint: EndpointId, window: Window, filter: DeliveryFilter, /) -> Slice[Delivery]:
+        """List an endpoint's deliveries, newest first."""
+        await asyncio.sleep(0)
+        return _slice(
+            self._account.deliveries.get(endpoint) or Table[Delivery](),
+            window,
+            lambda one: (
+                one.livemode is self._livemode
+                and filter.status in (None, one.status)
+                and filter.event_type in (None, one.event_type)
+            ),
+            lambda one: one.id,
+        )
+
+    async def event(self, id: EventId, /) -> Event:
+        """Return the event, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.events.get(id)
+        if found is None or found.livemode is not self._livemode:
+            raise NotFound("There is no event with this id.")
+        return found
+
+    async def events(self, window: Window, filter: EventFilter, /) -> Slice[Event]:
+        """List events in the order of their position."""
+        await asyncio.sleep(0)
+        log, position = self._account.log, window.position
+        if position is not None and position.backwards:
+            indices = range(int(position.key) - 2, -1, -1)
+        else:
+            indices = range(int(position.key) if position else 0, len(log))
+        rows = (log[index] for index in indices if log[index].livemode is self._livemode)
+        return _cut((one for one in rows if _event_passes(one, filter)), window, lambda one: str(one.position))
+
+    async def record(self, key: str, /, *, at: datetime) -> Record:
+        """Return what an idempotency key did, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.records.get((self._livemode, key))
+        if found is None or found.expires_at <= at:
+            raise NotFound("There is no idempotency key like this.")
+        return found
+
+    def _refunds(self, transaction: TransactionId) -> Table[Refund]:
+        return self._account.refunds_of.get(transaction) or Table[Refund]()
+
+    def _is_here(self, endpoint: Endpoint) -> bool:
+        return endpoint.livemode is self._livemode and endpoint.removed_at is None
+
+
+def _slice(table: Table[V], window: Window, wanted: Callable[[V], bool], key: Callable[[V], str]) -> Slice[V]:
+    """Cut a window out of a list that is newest first."""
+    position = window.position
+    if position is not None and position.backwards:
+        rows = table.oldest_first(above=position.key)
+    else:
+        rows = table.newest_first(below=position.key if position else None)
+    return _cut((row for row in rows if wanted(row)), window, key)
+
+
+def _cut(rows: Iterable[V], window: Window, key: Callable[[V], str]) -> Slice[V]:
+    """Make a slice of the rows that follow the position in reading order; one more than asked for tells the end."""
+    found = list(islice(rows, window.limit + 1))
+    more, items = len(found) > window.limit, found[: window.limit]
+    if window.position is not None and window.position.backwards:
+        items.reverse()
+        before, after = more, True
+    else:
+        before, after = window.position is not None, more
+    return Slice(
+        items=items,
+        before=key(items[0]) if items and before else None,
+        after=key(items[-1]) if items and after else None,
+    )
+
+
+def _passes(one: Transaction, filter: TransactionFilter) -> bool:
+    amount = one.amount.amount_minor
+    return (
+        filter.status in (None, one.status)
+        and filter.currency in (None, one.amount.currency.code)
+        and filter.payment_key in (None, one.payment_key)
+        and filter.reference in (None, one.reference)
+        and filter.customer_reference in (None, one.customer_reference)
+        and (filter.created_after is None or one.created_at > filter.created_after)
+        and (filter.created_before is None or one.created_at < filter.created_before)
+        and (filter.min_amount_minor is None or amount >= filter.min_amount_minor)
+        and (filter.max_amount_minor is None or amount <= filter.max_amount_minor)
+    )
+
+
+def _event_passes(one: Event, filter: EventFilter) -> bool:
+    return (
+        filter.type in (None, one.type)
+        and filter.transaction in (None, one.transaction)
+        and (filter.created_after is None or one.at > filter.created_after)
+        and (filter.created_before is None or one.at < filter.created_before)
+    )

@@ -1,0 +1,67 @@
+"""The group of all commands, and how their failures are told."""
+
+from __future__ import annotations
+
+import os
+import traceback
+
+import click
+
+from entrypoints.cli.demo import demo
+from entrypoints.cli.doctor import doctor
+from entrypoints.cli.failure import CommandFailed, Stopped, first_of, line_of
+from entrypoints.cli.listen import listen
+from entrypoints.cli.merchant import merchant
+from entrypoints.cli.migrate import migrate_command
+from entrypoints.cli.serve import serve
+from entrypoints.cli.shell import shell
+from entrypoints.cli.up import up
+from entrypoints.cli.worker import worker
+
+
+class Commands(click.Group):
+    """A group that tells every failure in a line, in the order in which people need its commands."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; end with CommandFailed where it fails for a reason that click doesn't know."""
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.Abort, click.UsageError):
+            raise
+        except Stopped as stopped:
+            raise click.exceptions.Exit(128 + stopped.signal_number) from None
+        except Exception as error:
+            if ctx.params["debug"]:
+                traceback.print_exception(error)
+            if isinstance(error, click.ClickException):
+                raise
+            raise CommandFailed(line_of(first_of(error))) from error
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click passes it
+        """Return the commands' names as they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--debug",
+    is_flag=True,
+    default=lambda: os.environ.get("PAYMENTS_LOG_LEVEL", "").strip().lower() == "debug",
+    help="Show the traceback of a failure (so does PAYMENTS_LOG_LEVEL=debug).",
+)
+@click.version_option(package_name="payments-core", prog_name="payments", message="%(prog)s %(version)s")
+def payments(debug: bool) -> None:
+    r"""A payment service: payments, refunds, signed webhooks.
+
+    `payments up` runs everything on this machine and prints the first calls; `payments demo` shows the life of one
+    payment and leaves nothing behind. `serve`, `worker` and `migrate` are for a deployment, with the settings of
+    .env.example.
+
+    \b
+    Example:
+      payments up
+    """
+
+
+for command in (up, demo, serve, worker, migrate_command, listen, merchant, shell, doctor):
+    payments.add_command(command)

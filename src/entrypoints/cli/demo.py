@@ -1,0 +1,88 @@
+"""`payments demo`: the life of one payment on private, temporary servers."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from entrypoints.cli.failure import CommandFailed
+
+if TYPE_CHECKING:
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.story import Story
+
+HOST = "127.0.0.1"
+SECRET_KEY_BYTES = 32
+
+
+@click.command(short_help="Show the life of one payment, and leave nothing behind.")
+def demo() -> None:
+    r"""Show the life of one payment over real HTTP: register, pay, process, replay, refund, webhooks.
+
+    It runs on a private Postgres and Valkey in a temporary directory, which is gone at the end, and says of each step
+    what came and in what time. The exit status is 1 where something is not as promised.
+
+    \b
+    Example:
+      payments demo
+    """
+    from entrypoints.cli.running import run
+
+    run(_demo())
+
+
+async def _demo() -> None:
+    from entrypoints.cli.configuration import LOCAL
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.servers import own_servers
+    from entrypoints.http.server import bind
+
+    screen = Screen()
+    begun = time.perf_counter()
+    settings = replace(LOCAL, secret_key=secrets.token_urlsafe(SECRET_KEY_BYTES), metrics_port=0, log_level="warning")
+    with (
+        tempfile.TemporaryDirectory(prefix="payments-demo-") as directory,
+        contextlib.closing(bind(HOST, 0)) as api,
+        contextlib.closing(bind(HOST, 0)) as hook,
+    ):
+        async with own_servers(settings, Path(directory), screen, durable=False) as settings:
+            from entrypoints.cli.configuration import start_logging
+            from entrypoints.cli.service import running
+            from entrypoints.cli.story import Story
+            from entrypoints.http.server import serving, url_of
+            from entrypoints.wiring import migrate
+
+            start_logging(settings)
+            with screen.working("Database migrated"):
+                await migrate(settings)
+            async with (
+                running(settings, api),
+                Story.over(url_of(api), listens_at=url_of(hook) + "/webhooks") as story,
+                serving(story.receiver, hook),
+            ):
+                await tell(story, screen)
+    screen.line(f"Everything as promised, in {time.perf_counter() - begun:.1f} s; nothing is left behind.")
+
+
+async def tell(story: Story, screen: Screen) -> None:
+    """Do each step and print what came and in what time; raise CommandFailed at the first that isn't as promised."""
+    import httpx
+
+    from entrypoints.cli.screen import DONE, FAILED
+    from entrypoints.cli.story import PromiseBroken
+
+    for title, step in story.steps:
+        begun = time.perf_counter()
+        try:
+            came = await step()
+        except (PromiseBroken, httpx.HTTPError) as error:
+            screen.line(f"{FAILED} {title}", style="bold red")
+            raise CommandFailed(f"{title}: {error}") from error
+        screen.line(f"{DONE} {title} ({(time.perf_counter() - begun) * 1000:.0f} ms): {came}", style="green")

@@ -1,0 +1,64 @@
+"""`payments merchant create`: open an account where registration by HTTP is closed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from entrypoints.cli.data_directory import DEFAULT
+
+if TYPE_CHECKING:
+    from entrypoints.settings import Settings
+    from payments_core.describe import JsonObject
+
+
+@click.group(short_help="Open accounts.")
+def merchant() -> None:
+    """Manage merchants' accounts."""
+
+
+@merchant.command(short_help="Open an account and print its API key, once.")
+@click.option("--email", required=True)
+@click.option("--name")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking.")
+@click.option(
+    "--data-dir",
+    default=DEFAULT,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
+)
+def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -> None:
+    r"""Open an account, also where registration by HTTP is closed, and print its API key: it is shown this once.
+
+    \b
+    Example:
+      openssl rand -base64 18 | tee password | payments merchant create --email shop@example.com --password-stdin
+    """
+    from entrypoints.cli.configuration import settings_of_running
+    from entrypoints.cli.running import run
+    from entrypoints.cli.screen import Screen
+
+    settings = settings_of_running(data_dir)
+    password = _password(password_stdin)
+    made = run(_create(settings, email, name, password))
+    screen = Screen()
+    screen.line(f"Merchant {made['id']} {made['email']}")
+    screen.line(f"API key  {made['api_key']} (shown this once)")
+
+
+def _password(from_stdin: bool) -> str:
+    if not from_stdin:
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return click.get_text_stream("stdin").readline().rstrip("\r\n")
+
+
+async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:
+    from entrypoints.wiring import wire
+    from payments_core import Register
+
+    async with wire(settings) as services:
+        answer = await services.payments.register(Register(email=email, password=password, name=name))
+    return answer.json

@@ -1,0 +1,41 @@
+"""`payments migrate`: bring the database up to date."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from entrypoints.settings import Settings
+
+
+@click.command("migrate", short_help="Bring the database up to date.")
+def migrate_command() -> None:
+    r"""Bring the database of PAYMENTS_DATABASE_URL up to date; it says what it did.
+
+    Safe at any time and twice at once: it is done wholly or not at all, and where nothing is missing nothing happens.
+
+    \b
+    Example:
+      PAYMENTS_DATABASE_URL=postgresql://payments@localhost/payments payments migrate
+    """
+    from entrypoints.cli.configuration import deployed_settings
+    from entrypoints.cli.running import run
+
+    run(_migrate(deployed_settings(needs_secret=False)))
+
+
+async def _migrate(settings: Settings) -> None:
+    from entrypoints.cli.screen import Screen
+    from entrypoints.wiring import migrate, missing
+
+    screen = Screen()
+    with screen.working("Database looked at"):
+        lacking = await missing(settings)
+    with screen.working("Database migrated"):
+        await migrate(settings)  # also where nothing is missing: the sandbox's schema has no revisions
+    if not lacking:
+        screen.line("The database is up to date; nothing was missing.")
+    for name in lacking:
+        screen.line(f"Applied {name}.")

@@ -1,0 +1,61 @@
+"""`payments serve`: the API alone."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import click
+
+from entrypoints.cli.failure import CommandFailed, Stopped
+
+if TYPE_CHECKING:
+    import socket
+
+    from entrypoints.services import Services
+    from entrypoints.settings import Settings
+
+
+@click.command(short_help="Answer HTTP; workers run apart.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 in a container.")
+def serve(port: int, host: str) -> None:
+    r"""Answer HTTP. Payments are accepted here and processed by `payments worker`.
+
+    Needs PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY, and a database that `payments migrate` brought up to date.
+    SIGTERM and Ctrl-C let requests under way end, within 5 s.
+
+    \b
+    Example:
+      payments migrate && payments serve --host 0.0.0.0
+    """
+    from entrypoints.cli.configuration import deployed_settings
+    from entrypoints.cli.running import run
+    from entrypoints.http.server import bind
+
+    settings = deployed_settings()
+    with contextlib.closing(bind(host, port)) as listener, contextlib.suppress(Stopped):
+        run(_serve(settings, listener))
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
+    from entrypoints.cli.configuration import start_logging
+    from entrypoints.cli.screen import Screen
+    from entrypoints.http.app import create_app
+    from entrypoints.http.server import serving, url_of
+    from entrypoints.wiring import wire
+
+    start_logging(settings)
+    async with wire(settings, serves_metrics=True) as services:
+        await require_vital(services)
+        async with serving(create_app(services), listener) as server:
+            Screen().progress.print(f"Answering on {url_of(listener)}")
+            await server
+
+
+async def require_vital(services: Services) -> None:
+    """Raise CommandFailed with what is wrong, where the store is away or its migrations are missing."""
+    for check in services.vital.values():
+        wrong = await check()
+        if wrong is not None:
+            raise CommandFailed(f"Cannot start: {wrong}")

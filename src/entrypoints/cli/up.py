@@ -1,0 +1,99 @@
+"""`payments up`: the whole service in one process, with servers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from entrypoints.cli.data_directory import DEFAULT, DataDirectory
+from entrypoints.cli.failure import Stopped
+
+if TYPE_CHECKING:
+    import socket
+
+    from entrypoints.cli.demo_merchant import DemoMerchant
+    from entrypoints.cli.screen import Screen
+    from entrypoints.settings import Settings
+
+
+@click.command(short_help="Run everything here: API, worker, Postgres and Valkey.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--data-dir",
+    default=DEFAULT,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What is there on the next start: the database, the secret key, the demo merchant.",
+)
+def up(port: int, host: str, data_dir: Path) -> None:
+    r"""Run the whole service on this machine: API and worker in one process, with a Postgres and a Valkey of its own.
+
+    Nothing has to be there first. PAYMENTS_DATABASE_URL and PAYMENTS_REDIS_URL name other servers, if they are set.
+    Ctrl-C ends everything; the next start has the same data.
+
+    \b
+    Example:
+      payments up
+      payments up --port 8001 --data-dir /tmp/trial
+    """
+    from entrypoints.cli.running import run
+    from entrypoints.http.server import bind
+
+    with contextlib.closing(bind(host, port)) as listener:
+        directory = DataDirectory(data_dir)
+        directory.make()
+        with contextlib.suppress(Stopped):
+            run(_up(listener, directory))
+
+
+async def _up(listener: socket.socket, directory: DataDirectory) -> None:
+    from entrypoints.cli.configuration import local_settings
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.servers import own_servers
+
+    screen = Screen()
+    settings = local_settings()
+    async with own_servers(settings, directory.path, screen) as settings:
+        if settings.secret_key is None:
+            settings = replace(settings, secret_key=directory.secret_key())
+        await _serve(settings, listener, directory, screen)
+
+
+async def _serve(settings: Settings, listener: socket.socket, directory: DataDirectory, screen: Screen) -> None:
+    from entrypoints.cli.configuration import start_logging
+    from entrypoints.cli.demo_merchant import demo_merchant
+    from entrypoints.cli.service import running
+    from entrypoints.http.server import url_of
+    from entrypoints.wiring import migrate
+
+    start_logging(settings)
+    with screen.working("Database migrated"):
+        await migrate(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        with screen.working("API and worker started"):
+            service = await stack.enter_async_context(running(settings, listener))
+            merchant = await demo_merchant(service.services.payments, directory)
+        _greet(screen, url_of(listener), merchant, directory)
+        await service.until_failure()
+
+
+def _greet(screen: Screen, api: str, merchant: DemoMerchant, directory: DataDirectory) -> None:
+    from entrypoints.cli.demo_merchant import FILE
+    from entrypoints.cli.paste import curl_lines
+
+    screen.line()
+    screen.line(f"API      {api}/api", style="bold")
+    screen.line(f"Docs     {api}/docs")
+    screen.line(f"Data     {directory.path}")
+    screen.line(f"Merchant {merchant.email}, its password is in {directory.path / FILE}")
+    for what, line in curl_lines(api, api_key=merchant.api_key, payment_key=merchant.payment_key):
+        screen.line()
+        screen.line(f"# {what}", style="dim")
+        screen.line(line)
+    screen.line()
+    screen.line("Ctrl-C ends everything; the data stays.")

@@ -1,0 +1,157 @@
+"""The way of every request through the API: admitted, read, done, answered. One direction, one function for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final, TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler, route
+
+from entrypoints.http.addresses import client_address
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.authentication import authenticate, check_scope, count
+from entrypoints.http.bodies import check_content_type, convert, parse_object, read_body
+from entrypoints.http.caching import ANY, SHARED_HEADERS, TTL_SECONDS, Question, etag_of, key_of, matches
+from entrypoints.http.idempotency import read_once
+from entrypoints.http.operations import OPERATION, Call, Operation
+from entrypoints.http.parameters import read_query
+from entrypoints.http.problems import problem_reply
+from entrypoints.http.replies import BARE, JSON, NO_STORE, Reply
+from entrypoints.services import Services
+from payments_core import Answer, NotFound, describe
+from payments_core.page import Page
+from payments_core.use_cases.read_lists import Seen
+from payments_core.values import Json
+
+AnyRequest: TypeAlias = Request[Any, Any, Any]
+
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+KEY: Final = "key"
+"""The name of the one path parameter that is not an id but any text."""
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def handler_of(operation: Operation, services: Services) -> HTTPRouteHandler:
+    """Return the Litestar handler that answers an operation's requests."""
+    answer = _answer_read if operation.command is None else _answer_command
+
+    async def handle(request: AnyRequest) -> Reply:
+        arrival = Arrival.of(request.scope)
+        try:
+            return await answer(operation, await _admit(operation, services, request, arrival), request, arrival)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the merchant gets a problem document
+            return problem_reply(error, arrival)
+
+    methods = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+    path = operation.path.replace(f"{{{KEY}}}", f"{{{KEY}:path}}")
+    path = re.sub(r"{(\w+)}", r"{\1:str}", path)
+    return route(path, http_method=methods, name=operation.name, opt={OPERATION: operation})(handle)
+
+
+async def _admit(operation: Operation, services: Services, request: AnyRequest, arrival: Arrival) -> Call:
+    caller = None
+    if operation.access != "public":
+        caller = await authenticate(services, arrival)
+        if services.settings.rate_limits:
+            await count(services, caller, arrival)
+        check_scope(caller, operation.access)
+        if operation.command is not None:
+            caller = replace(caller, request_id=arrival.request_id)
+    return Call(
+        services=services,
+        admitted=caller,
+        address=client_address(request.scope, arrival, services.settings.trusted_proxies),
+        ids=_ids(request),
+        query=read_query(request.scope["query_string"], operation.parameters),
+    )
+
+
+def _ids(request: AnyRequest) -> Mapping[str, str]:
+    ids: dict[str, str] = request.scope["path_params"]
+    if KEY in ids:
+        return {KEY: _key_of_path(request)}
+    for id in ids.values():
+        if _ID.fullmatch(id) is None:
+            raise NotFound("There is nothing with this id.")
+    return ids
+
+
+def _key_of_path(request: AnyRequest) -> str:
+    """Return the last part of the path as it was sent: an idempotency key may hold slashes and blanks."""
+    raw = request.scope["raw_path"].partition(b"?")[0].removesuffix(b"/")
+    operation: Operation = request.route_handler.opt[OPERATION]
+    parts_before = operation.path.partition("{")[0].count("/")
+    return unquote_to_bytes(raw.split(b"/", parts_before)[-1]).decode("latin-1")
+
+
+async def _answer_command(operation: Operation, call: Call, request: AnyRequest, arrival: Arrival) -> Reply:
+    assert operation.command is not None
+    sent: dict[str, Json] = {}
+    if operation.method != "DELETE":
+        body = await read_body(request.receive, arrival)
+        if body or operation.has_body:
+            check_content_type(arrival)
+            sent = parse_object(body)
+    struct = convert(sent, operation.body)
+    if operation.once:
+        path = request.scope["path"].rstrip("/")
+        call.once = read_once(
+            arrival,
+            secret=call.services.fingerprint_key,
+            route=f"{operation.method} {path}",
+            status=operation.status,
+            body=sent,
+        )
+    return _told(operation, await operation.command(call, struct))
+
+
+def _told(operation: Operation, answer: Answer | None) -> Reply:
+    if answer is None or not answer.body:
+        return Reply(operation.status, (*BARE, NO_STORE))
+    reply = Reply(operation.status, (*JSON, NO_STORE), answer.body)
+    if operation.location is not None and answer.resource is not None:
+        reply.headers.append((b"location", operation.location.format(answer.resource).encode()))
+    if answer.replayed:
+        reply.headers.append((b"idempotent-replayed", b"true"))
+    return reply
+
+
+async def _answer_read(operation: Operation, call: Call, request: AnyRequest, arrival: Arrival) -> Reply:
+    path = f"{request.scope['path'].rstrip('/')}/"
+    if not operation.cached:
+        body, _ = await _read(operation, call, path)
+        return Reply(operation.status, (*JSON, NO_STORE), body)
+    question = Question.of(call.caller, call.query.target(path))
+    name = question.name_at(await call.services.views.revision(call.caller.merchant))
+    if_none_match = arrival.all(b"if-none-match")
+    if if_none_match and matches(if_none_match, name):
+        return _unchanged(name)
+    body = await call.services.cache.get(key_of(name))
+    if body is None:
+        body, revision = await _read(operation, call, path)
+        # Something may have been committed since: the page is filed under the revision that it shows.
+        name = question.name_at(revision)
+        await call.services.cache.put(key_of(name), body, ttl_seconds=TTL_SECONDS)
+    if if_none_match and (matches(if_none_match, name) or ANY in if_none_match):
+        return _unchanged(name)
+    return Reply(operation.status, (*JSON, *SHARED_HEADERS, (b"etag", etag_of(name))), body)
+
+
+def _unchanged(name: str) -> Reply:
+    return Reply(304, (*BARE, *SHARED_HEADERS, (b"etag", etag_of(name))))
+
+
+async def _read(operation: Operation, call: Call, path: str) -> tuple[bytes, int]:
+    assert operation.read is not None
+    found = await operation.read(call)
+    match found:
+        case Seen():
+            return _encode(found.value), found.revision
+        case Page():
+            links = {"next": call.query.link(path, found.next), "previous": call.query.link(path, found.previous)}
+            return _encode(describe.page(found.items, **links)), found.revision

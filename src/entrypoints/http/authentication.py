@@ -1,0 +1,44 @@
+"""Who is calling: one `Authorization` header, `Token <api key>` or `Bearer <access token or api key>`."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.problems import Refusal, rate_limit_headers
+from entrypoints.services import Services
+from payments_core import Caller, Forbidden, Scope, TooMany
+from payments_core.limits import API_PER_MERCHANT
+
+CREDENTIAL_LENGTH_MAX: Final = 4_096
+API_KEY_PREFIX: Final = "sk_"
+_HEADER: Final = re.compile(r"(token|bearer) +([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_LENGTH_MAX, re.IGNORECASE)
+
+
+async def authenticate(services: Services, arrival: Arrival) -> Caller:
+    """Return the caller; raise Refusal (`authentication_required`), InvalidCredentials, Forbidden (`suspended`)."""
+    headers = arrival.all(b"authorization")
+    if len(headers) != 1:
+        raise Refusal("authentication_required", None if not headers else "There is more than one credential.")
+    found = _HEADER.fullmatch(headers[0])
+    if found is None:
+        raise Refusal("authentication_required", "The Authorization header is not one that this service reads.")
+    scheme, credential = found[1].lower(), found[2]
+    if scheme == "token" or credential.startswith(API_KEY_PREFIX):
+        return await services.payments.authenticator.by_api_key(credential)
+    return await services.payments.authenticator.by_access_token(credential)
+
+
+def check_scope(caller: Caller, scope: Scope) -> None:
+    """Raise Forbidden (`scope_missing`) where the credential lacks the scope."""
+    if scope not in caller.scopes:
+        raise Forbidden(f"This credential lacks the scope `{scope}`.", code="scope_missing")
+
+
+async def count(services: Services, caller: Caller, arrival: Arrival) -> None:
+    """Count the call against its merchant's limit and say what is left; raise TooMany beyond it."""
+    allowance = await services.limits.hit(API_PER_MERCHANT, caller.merchant)
+    if not allowance.allowed:
+        raise TooMany("More requests came than this account may send; wait and spread them out.", allowance)
+    arrival.added += rate_limit_headers(allowance)

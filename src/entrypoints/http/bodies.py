@@ -1,0 +1,97 @@
+"""Bodies, read strictly: bounded bytes, one JSON object, nothing twice, nothing unknown, nothing of another type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, TypeVar, cast
+
+import msgspec
+from litestar.types import Receive
+
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.body_faults import find_duplicates, find_faults, find_nuls
+from entrypoints.http.problems import Refusal
+from payments_core.errors import Fault, Invalid
+from payments_core.values import Json
+
+B = TypeVar("B", bound=msgspec.Struct)
+
+BODY_BYTES_MAX: Final = 64 * 1024
+LENGTH_DIGITS_MAX: Final = 20
+_JSON_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE)
+_decode: Final = msgspec.json.Decoder(strict=True).decode
+
+
+async def read_body(receive: Receive, arrival: Arrival) -> bytes:
+    """Return the whole body; raise Refusal (`body_too_large`) beyond BODY_BYTES_MAX, whatever Content-Length says."""
+    for length in arrival.all(b"content-length"):
+        if length.isdecimal() and (len(length) > LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX):
+            raise Refusal("body_too_large")
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            raise Refusal("bad_request", "The connection was closed before the body had come.")
+        body += message.get("body", b"")
+        if len(body) > BODY_BYTES_MAX:
+            raise Refusal("body_too_large")
+        if not message.get("more_body", False):
+            return body
+
+
+def check_content_type(arrival: Arrival) -> None:
+    """Raise Refusal (`unsupported_media_type`) unless the body is said to be JSON in UTF-8."""
+    types = arrival.all(b"content-type")
+    if len(types) != 1 or (types[0] != "application/json" and _JSON_TYPE.fullmatch(types[0]) is None):
+        raise Refusal("unsupported_media_type")
+
+
+def parse_object(body: bytes) -> dict[str, Json]:
+    """Return the JSON object; raise Refusal (`malformed_json`), or Invalid for duplicate keys and NULs."""
+    try:
+        parsed = _decode(body)
+    except (ValueError, RecursionError):
+        # msgspec's errors are ValueErrors, those of text that is not UTF-8 too; their words may quote the text.
+        raise Refusal("malformed_json", _why_malformed(body)) from None
+    if not isinstance(parsed, dict):
+        raise Refusal("malformed_json", "The body is JSON, but not an object: {…}.")
+    # A colon for each pair, and more only inside strings or for keys that come twice.
+    if body.count(b":") != _count_pairs(parsed):
+        _refuse(find_duplicates(body))
+    if b"\\u0000" in body:
+        _refuse(find_nuls(parsed))
+    return cast(dict[str, Json], parsed)
+
+
+def _why_malformed(body: bytes) -> str:
+    if not body.strip():
+        return "The body is empty; a JSON object is needed."
+    if body.startswith(b"\xef\xbb\xbf"):
+        return "The body begins with a byte order mark; JSON has none (RFC 8259, section 8.1)."
+    return "The body is not well-formed JSON in UTF-8."
+
+
+def _count_pairs(parsed: object) -> int:
+    count, waiting = 0, [parsed]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            waiting.extend(each for each in value.values() if isinstance(each, (dict, list)))
+        elif isinstance(value, list):
+            waiting.extend(each for each in value if isinstance(each, (dict, list)))
+    return count
+
+
+def _refuse(faults: Sequence[Fault]) -> None:
+    if faults:
+        raise Invalid(faults)
+
+
+def convert(parsed: Mapping[str, Json], type: type[B]) -> B:
+    """Return the object as a struct; raise Invalid with everything that is structurally wrong with it."""
+    try:
+        return msgspec.convert(parsed, type, strict=True)
+    except msgspec.ValidationError:
+        raise Invalid(find_faults(parsed, type)) from None

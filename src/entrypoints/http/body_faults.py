@@ -1,0 +1,137 @@
+"""All that is structurally wrong with a body. msgspec stops at the first fault; this walks on, and only then runs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+from msgspec import inspect
+
+from payments_core.errors import Fault
+from payments_core.values import Json
+
+FAULTS_MAX: Final = 20
+FIELD_LENGTH_MAX: Final = 64
+
+_NAMES: Final[Mapping[type[inspect.Type], str]] = {
+    inspect.StrType: "a string",
+    inspect.BoolType: "true or false",
+    inspect.IntType: "a whole number",
+    inspect.ListType: "an array",
+    inspect.VarTupleType: "an array",
+    inspect.DictType: "an object",
+    inspect.NoneType: "null",
+}
+
+
+_TOKEN: Final = re.compile(rb'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}\[\]]')
+
+
+def find_duplicates(body: bytes) -> Sequence[Fault]:
+    """Return a fault for each key that an object of this well-formed JSON has more than once."""
+    found: dict[str, None] = {}
+    open_objects: list[tuple[str, set[str]] | None] = []
+    path = ""
+    for token in _TOKEN.finditer(body):
+        text, key_text = token.group(), token.group(1)
+        current = open_objects[-1] if open_objects else None
+        if text == b"{":
+            open_objects.append((path, set()))
+        elif text == b"[":
+            open_objects.append(None)
+        elif text in (b"}", b"]"):
+            open_objects.pop()
+        elif key_text is not None and current is not None:
+            above, keys = current
+            key = msgspec.json.decode(key_text, type=str)
+            path = f"{above}.{key}" if above else key
+            if key in keys:
+                found[path[:FIELD_LENGTH_MAX]] = None
+            keys.add(key)
+    message = "Is given more than once."
+    return [Fault(field=name, code="duplicate_field", message=message) for name in list(found)[:FAULTS_MAX]]
+
+
+def find_nuls(body: Mapping[str, object]) -> Sequence[Fault]:
+    """Return a fault for each field with the character NUL anywhere in it: no store keeps that."""
+    named = [name for name, value in body.items() if _has_nul(name) or _has_nul(value)]
+    message = "Must not contain the character NUL."
+    return [
+        Fault(field=name[:FIELD_LENGTH_MAX], code="forbidden_character", message=message) for name in named[:FAULTS_MAX]
+    ]
+
+
+def _has_nul(value: object) -> bool:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return True
+        elif isinstance(value, dict):
+            waiting.extend((*value, *value.values()))
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return False
+
+
+def find_faults(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Sequence[Fault]:
+    """Return the faults of a body that `type` refused: missing, unknown and mistyped fields, at most FAULTS_MAX."""
+    faults = [fault for _, fault in zip(range(FAULTS_MAX), _walk(body, type), strict=False)]
+    return faults or [Fault(field="", code="malformed", message="The body is not what this call takes.")]
+
+
+def _walk(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Iterator[Fault]:
+    shape = inspect.type_info(type)
+    assert isinstance(shape, inspect.StructType)
+    fields = {field.encode_name: field for field in shape.fields}
+    for name, field in fields.items():
+        if name in body:
+            yield from _faults_of(name, body[name], field.type)
+        elif field.required:
+            yield Fault(field=name, code="missing", message="Is required.")
+    known = ", ".join(f"`{name}`" for name in fields) or "none"
+    for name in body:
+        if name not in fields:
+            message = f"Is not a field of this call; its fields are: {known}."
+            yield Fault(field=name[:FIELD_LENGTH_MAX], code="unknown_field", message=message)
+
+
+def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
+    options = type.types if isinstance(type, inspect.UnionType) else (type,)
+    for option in options:
+        if isinstance(option, inspect.Metadata):
+            option = option.type
+        if isinstance(option, inspect.DictType) and isinstance(value, Mapping):
+            for key, each in value.items():
+                yield from _faults_of(f"{path}.{key[:FIELD_LENGTH_MAX]}", each, option.value_type)
+            return
+        if isinstance(option, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
+            for index, each in enumerate(value):
+                yield from _faults_of(f"{path}.{index}", each, option.item_type)
+            return
+        if _is(value, option):
+            return
+    wanted = " or ".join(_name(option) for option in options if not isinstance(option, inspect.CustomType))
+    yield Fault(field=path, code="wrong_type", message=f"Must be {wanted}.")
+
+
+def _is(value: Json, type: inspect.Type) -> bool:
+    match type:
+        case inspect.StrType():
+            return isinstance(value, str)
+        case inspect.BoolType():
+            return isinstance(value, bool)
+        case inspect.IntType():
+            return isinstance(value, int) and not isinstance(value, bool)
+        case inspect.NoneType():
+            return value is None
+        case _:
+            return False
+
+
+def _name(option: inspect.Type) -> str:
+    option = option.type if isinstance(option, inspect.Metadata) else option
+    return _NAMES.get(type(option), "another type")

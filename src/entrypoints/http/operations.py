@@ -1,0 +1,172 @@
+"""What a call is: declared once; by it requests are answered, the entrance is guarded and the document is written."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeAlias, TypeVar, cast
+
+import msgspec
+
+from entrypoints.http.parameters import NO_QUERY, Parameter, Query
+from entrypoints.services import Services
+from payments_core import Answer, Caller, Once, Payments, Scope
+from payments_core.describe import JsonObject
+from payments_core.page import Page
+from payments_core.use_cases.read_lists import Seen
+
+B = TypeVar("B", bound=msgspec.Struct)
+Id = TypeVar("Id", bound=str)
+
+Access: TypeAlias = Scope | Literal["public"]
+"""The scope that a call needs, or that anybody may make it."""
+
+OPERATION: Final = "operation"
+"""The key of a Litestar handler's `opt` under which its Operation is."""
+
+
+class NoBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """Nothing: no body, or an object without fields."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """One request, admitted: who asks, of what, and with which parameters."""
+
+    services: Services
+    admitted: Caller | None
+    address: str
+    ids: Mapping[str, str]
+    query: Query = NO_QUERY
+    once: Once | None = None
+
+    @property
+    def payments(self) -> Payments:
+        """The facade."""
+        return self.services.payments
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks; only for calls that are not public."""
+        assert self.admitted is not None
+        return self.admitted
+
+    def id(self, kind: Callable[[str], Id], name: str = "id") -> Id:
+        """Return an id of the path."""
+        return kind(self.ids[name])
+
+
+Command: TypeAlias = Callable[[Call, B], Awaitable[Answer | None]]
+Read: TypeAlias = Callable[[Call], Awaitable[Seen[JsonObject] | Page[JsonObject]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One call of the API.
+
+    `answer` is the type of what comes back, of each item where it is a `page`. `location` is the path of what a
+    command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
+    answer follows from the merchant's revision alone.
+    """
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    name: str
+    tag: str
+    summary: str
+    access: Access
+    status: int = 200
+    description: str = ""
+    parameters: Mapping[str, Parameter[object]] = field(default_factory=dict[str, Parameter[object]])
+    body: type[msgspec.Struct] = NoBody
+    answer: type[msgspec.Struct] | None = None
+    page: bool = False
+    problems: Sequence[str] = ()
+    location: str | None = None
+    once: bool = False
+    cached: bool = False
+    command: Command[msgspec.Struct] | None = None
+    read: Read | None = None
+
+    @property
+    def has_body(self) -> bool:
+        """Say whether it takes a body."""
+        return self.body is not NoBody
+
+
+def command(
+    method: Literal["POST", "PATCH", "DELETE"],
+    path: str,
+    *,
+    tag: str,
+    summary: str,
+    access: Access,
+    status: int,
+    body: type[B] = NoBody,  # type: ignore[assignment]  # the default of the type variable
+    answer: type[msgspec.Struct] | None = None,
+    problems: Sequence[str] = (),
+    location: str | None = None,
+    once: bool | None = None,
+) -> Callable[[Command[B]], Operation]:
+    """Declare a call that changes something; the function's docstring is its description.
+
+    An authenticated POST has one effect for each idempotency key unless `once` is False.
+    """
+
+    def declare(run: Command[B]) -> Operation:
+        return Operation(
+            method=method,
+            path=path,
+            name=run.__name__,
+            tag=tag,
+            summary=summary,
+            description=_description(run),
+            access=access,
+            status=status,
+            body=body,
+            answer=answer,
+            problems=problems,
+            location=location,
+            once=(method == "POST" and access != "public") if once is None else once,
+            command=cast(Command[msgspec.Struct], run),
+        )
+
+    return declare
+
+
+def read(
+    path: str,
+    *,
+    tag: str,
+    summary: str,
+    access: Scope,
+    answer: type[msgspec.Struct],
+    page: bool = False,
+    parameters: Iterable[Parameter[object]] = (),
+    problems: Sequence[str] = (),
+    cached: bool = True,
+) -> Callable[[Read], Operation]:
+    """Declare a call that looks at something; the function's docstring is its description."""
+
+    def declare(run: Read) -> Operation:
+        return Operation(
+            method="GET",
+            path=path,
+            name=run.__name__,
+            tag=tag,
+            summary=summary,
+            description=_description(run),
+            access=access,
+            parameters={parameter.name: parameter for parameter in parameters},
+            answer=answer,
+            page=page,
+            problems=problems,
+            cached=cached,
+            read=run,
+        )
+
+    return declare
+
+
+def _description(run: Callable[..., object]) -> str:
+    return " ".join((run.__doc__ or "").split())

@@ -1,0 +1,176 @@
+"""Query parameters, declared once for reading and for the OpenAPI document, and read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Final, Generic, TypeAlias, TypeVar, cast
+from urllib.parse import parse_qsl, urlencode
+
+from entrypoints.http.times import parse_time
+from payments_core.checks import Faults
+from payments_core.errors import Fault, Invalid
+from payments_core.money import UnknownCurrency, currency
+from payments_core.page import CURSOR_LENGTH_MAX, LIMIT_DEFAULT, LIMIT_MAX
+from payments_core.use_cases.read_lists import ListQuery
+from payments_core.values import Json
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+E = TypeVar("E", bound=StrEnum)
+
+PARAMETERS_MAX: Final = 50
+TEXT_LENGTH_MAX: Final = 255
+NAME_LENGTH_MAX: Final = 64
+
+Parse: TypeAlias = Callable[[str, str], T | Fault]
+"""Read a text for the field of this name, or say what is wrong with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameter(Generic[T_co]):
+    """One query parameter that a call takes."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Json]
+    parse: Parse[T_co]
+
+
+def _text(field: str, text: str) -> str | Fault:
+    faults = Faults()
+    faults.text(field, text, longest=TEXT_LENGTH_MAX)
+    try:
+        faults.raise_if_any()
+    except Invalid as invalid:
+        return invalid.faults[0]
+    return text
+
+
+def text(name: str, description: str, *, longest: int = TEXT_LENGTH_MAX) -> Parameter[str]:
+    """Return a parameter that is any text, or an opaque id."""
+    schema: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": longest}
+    return Parameter(name=name, description=description, schema=schema, parse=_text)
+
+
+def one_of(name: str, description: str, values: type[E]) -> Parameter[E]:
+    """Return a parameter that is a member of an enumeration."""
+
+    def parse(field: str, text: str) -> E | Fault:
+        try:
+            return values(text)
+        except ValueError:
+            return Fault(field=field, code="unknown_value", message=f"Must be one of {', '.join(values)}.")
+
+    return Parameter(name=name, description=description, schema={"type": "string", "enum": [*values]}, parse=parse)
+
+
+def time(name: str, description: str) -> Parameter[datetime]:
+    """Return a parameter that is a time with its zone."""
+    return Parameter(
+        name=name, description=description, schema={"type": "string", "format": "date-time"}, parse=parse_time
+    )
+
+
+def _limit(field: str, text: str) -> int | Fault:
+    if text.isascii() and text.isdigit() and len(text) <= 3 and text[0] != "0" and int(text) <= LIMIT_MAX:
+        return int(text)
+    return Fault(field=field, code="out_of_range", message=f"Must be a whole number from 1 to {LIMIT_MAX}.")
+
+
+def _cursor(field: str, text: str) -> str | Fault:
+    if 1 <= len(text) <= CURSOR_LENGTH_MAX and text.isascii():
+        return text
+    return Fault(field=field, code="invalid_cursor", message="Is not a cursor of this list; start without one.")
+
+
+def _currency(field: str, text: str) -> str | Fault:
+    try:
+        return currency(text).code
+    except UnknownCurrency as error:
+        return Fault(field=field, code=error.code, message=error.message)
+
+
+LIMIT: Final = Parameter[int](
+    name="limit",
+    description="How many items at most.",
+    schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    parse=_limit,
+)
+CURSOR: Final = Parameter[str](
+    name="cursor",
+    description="Where to read on: taken from `next` or `previous`, good for the same list with the same filters.",
+    schema={"type": "string", "minLength": 1, "maxLength": CURSOR_LENGTH_MAX},
+    parse=_cursor,
+)
+CURRENCY: Final = Parameter[str](
+    name="currency",
+    description="Only in this currency (ISO 4217, case ignored; withdrawn ones too).",
+    schema={"type": "string", "minLength": 3, "maxLength": 3},
+    parse=_currency,
+)
+CREATED_AFTER: Final = time("created_after", "Only what was made after this time (RFC 3339).")
+CREATED_BEFORE: Final = time("created_before", "Only what was made before this time (RFC 3339).")
+PAGED: Final = (LIMIT, CURSOR)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """The query of a request, read: the values, and the texts in the order in which they came."""
+
+    given: Sequence[tuple[str, str]] = ()
+    values: Mapping[str, object] = field(default_factory=dict[str, object])
+
+    def get(self, parameter: Parameter[T]) -> T | None:
+        """Return a parameter's value, or None where it was not given."""
+        return cast(T | None, self.values.get(parameter.name))
+
+    @property
+    def page(self) -> ListQuery:
+        """Which page is asked for."""
+        return ListQuery(limit=self.get(LIMIT) or LIMIT_DEFAULT, cursor=self.get(CURSOR))
+
+    def target(self, path: str) -> str:
+        """Return path and query such that the same question gives the same text."""
+        return f"{path}?{urlencode(sorted(self.given))}" if self.given else path
+
+    def link(self, path: str, cursor: str | None) -> str | None:
+        """Return the path-relative link to a neighbour of this page, all filters kept; None where there is none."""
+        if cursor is None:
+            return None
+        kept = [(name, value) for name, value in self.given if name != CURSOR.name]
+        return f"{path}?{urlencode([*kept, (CURSOR.name, cursor)])}"
+
+
+NO_QUERY: Final = Query()
+
+
+def read_query(raw: bytes, parameters: Mapping[str, Parameter[object]]) -> Query:
+    """Return the query; raise Invalid with all that is unknown, repeated or malformed in it."""
+    if not raw:
+        return NO_QUERY
+    try:
+        given = parse_qsl(
+            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
+        )
+    except ValueError:
+        message = f"Must be at most {PARAMETERS_MAX} parameters in percent-encoded UTF-8."
+        raise Invalid([Fault(field="", code="malformed", message=message)]) from None
+    faults, values = Faults(), dict[str, object]()
+    seen = set[str]()
+    for name, text in given:
+        parameter = parameters.get(name)
+        if parameter is None:
+            known = ", ".join(f"`{known}`" for known in parameters) or "none"
+            faults.add(name[:NAME_LENGTH_MAX], "unknown_parameter", f"This call's query parameters are: {known}.")
+        elif name in seen:
+            faults.add(name, "duplicate_parameter", "Is given more than once.")
+        elif isinstance(value := parameter.parse(name, text), Fault):
+            faults.add(value.field, value.code, value.message)
+        else:
+            values[name] = value
+        seen.add(name)
+    faults.raise_if_any()
+    return Query(given, values)

@@ -1,0 +1,290 @@
+"""What is sent, field by field: closed, strict, and true in the document. The core checks lengths and meanings."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Final, TypeAlias
+
+from msgspec import UNSET as ABSENT
+from msgspec import Meta, Struct, UnsetType
+
+from entrypoints.http.answers import example_id
+from entrypoints.http.times import parse_time
+from payments_core import AddEndpoint, ChangeEndpoint, Fault, Invalid, LogIn, MakeApiKey, Pay, RefundTransaction
+from payments_core import Register, Replay, webhook
+from payments_core.checks import METADATA_ENTRIES_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX
+from payments_core.event import ALL_EVENTS, EventType
+from payments_core.ids import ID_LENGTH_MAX, TransactionId
+from payments_core.merchant import (
+    EMAIL_LENGTH_MAX,
+    NAME_LENGTH_MAX,
+    PASSWORD_LENGTH_MAX,
+    PASSWORD_LENGTH_MIN,
+    Scope,
+)
+from payments_core.refund import REASON_LENGTH_MAX
+from payments_core.transaction import DESCRIPTION_LENGTH_MAX, PAYMENT_METHOD_LENGTH_MAX, REFERENCE_LENGTH_MAX
+from payments_core.values import UNSET
+
+AMOUNT_PATTERN: Final = r"^(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"
+"""What the document can say of an amount; the currency says how many decimals there may be."""
+
+
+def _text(description: str, example: object, *, longest: int, shortest: int = 1, **more: object) -> Meta:
+    # Not msgspec's own min_length and max_length: it would stop at the first fault, the core names all.
+    schema = {"minLength": shortest, "maxLength": longest, **more}
+    return Meta(description=description, examples=[example], extra_json_schema=schema)
+
+
+_NAME: Final = _text("What you call it.", "Corner Shop", longest=NAME_LENGTH_MAX)
+_EMAIL: Final = _text("An e-mail address.", "shop@example.com", longest=EMAIL_LENGTH_MAX, format="email")
+_NEW_PASSWORD: Final = _text(
+    f"{PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters, not a common one.",
+    "correct horse battery",
+    longest=PASSWORD_LENGTH_MAX,
+    shortest=PASSWORD_LENGTH_MIN,
+)
+_PASSWORD: Final = Meta(description="The account's password.", examples=["correct horse battery"])
+_LIVEMODE: Final = Meta(description="The mode of what is made.", examples=[False])
+_METADATA: Final = Meta(
+    description=f"Up to {METADATA_ENTRIES_MAX} texts of your own, 8 KiB in all; no card numbers.",
+    examples=[{"order": "123"}],
+    extra_json_schema={
+        "maxProperties": METADATA_ENTRIES_MAX,
+        "propertyNames": {"minLength": 1, "maxLength": METADATA_KEY_LENGTH_MAX},
+        "additionalProperties": {"type": "string", "maxLength": METADATA_VALUE_LENGTH_MAX},
+    },
+)
+_EVENTS: Final = Meta(
+    description="Event types, or `*` for all, future ones included.",
+    examples=[[ALL_EVENTS]],
+    extra_json_schema={
+        "minItems": 1,
+        "maxItems": len(EventType) + 1,
+        "items": {"type": "string", "enum": [ALL_EVENTS, *EventType]},
+    },
+)
+_URL: Final = _text(
+    "Where events are posted to: `https`, an address of the public internet.",
+    "https://shop.example.com/webhooks",
+    longest=webhook.URL_LENGTH_MAX,
+    format="uri",
+)
+_DESCRIPTION: Final = _text(
+    "For people; no card numbers.", "Order #123", longest=webhook.DESCRIPTION_LENGTH_MAX, shortest=0
+)
+_AMOUNT: Final = Meta(
+    description="A decimal string over zero with at most the currency's decimals, never a number.",
+    examples=["100.00"],
+    extra_json_schema={"pattern": AMOUNT_PATTERN},
+)
+
+
+def _time(description: str, example: str) -> Meta:
+    return Meta(description=description, examples=[example], extra_json_schema={"format": "date-time"})
+
+
+Livemode: TypeAlias = Annotated[bool, _LIVEMODE]
+Metadata: TypeAlias = Annotated[dict[str, str] | None, _METADATA]
+
+
+class _Body(Struct, forbid_unknown_fields=True, frozen=True):
+    """Fields that may be left out may also be null, which means the same unless the field says otherwise."""
+
+
+class RegisterBody(_Body, frozen=True):
+    """A new account."""
+
+    email: Annotated[str, _EMAIL]
+    password: Annotated[str, _NEW_PASSWORD]
+    name: Annotated[str | None, _NAME] = None
+
+    def command(self) -> Register:
+        """Return what is to be done."""
+        return Register(email=self.email, password=self.password, name=self.name)
+
+
+class LogInBody(_Body, frozen=True):
+    """Who logs in."""
+
+    email: Annotated[str, _EMAIL]
+    password: Annotated[str, _PASSWORD]
+    livemode: Livemode = False
+
+    def command(self) -> LogIn:
+        """Return what is to be done."""
+        return LogIn(email=self.email, password=self.password, livemode=self.livemode)
+
+
+class TokenBody(_Body, frozen=True):
+    """Who logs in; `email` or `username`, which mean the same."""
+
+    password: Annotated[str, _PASSWORD]
+    email: Annotated[str | None, _EMAIL] = None
+    username: Annotated[str | None, _text("Another name for `email`.", None, longest=EMAIL_LENGTH_MAX)] = None
+    livemode: Livemode = False
+
+    def command(self) -> LogIn:
+        """Return what is to be done; raise Invalid unless just one of the two names is given."""
+        if self.email is not None and self.username is not None:
+            raise Invalid.field("username", "not_with_email", "Means the same as `email`: give one of them.")
+        email = self.username if self.email is None else self.email
+        if email is None:
+            raise Invalid.field("email", "missing", "Is required.")
+        return LogIn(email=email, password=self.password, livemode=self.livemode)
+
+
+class RefreshBody(_Body, frozen=True):
+    """The refresh token, which is spent."""
+
+    refresh: Annotated[str, Meta(examples=["rt_…"])]
+
+
+class PasswordBody(_Body, frozen=True):
+    """The old password and the new one."""
+
+    password: Annotated[str, _PASSWORD]
+    new_password: Annotated[str, _NEW_PASSWORD]
+
+
+class ApiKeyBody(_Body, frozen=True):
+    """A new API key; what is left out is as the caller's own."""
+
+    name: Annotated[str | None, _NAME] = None
+    scopes: Annotated[
+        list[str] | None,
+        Meta(
+            description="What the key may do: at most what the caller may.",
+            examples=[[str(Scope.TRANSACTIONS_READ), str(Scope.TRANSACTIONS_WRITE)]],
+            extra_json_schema={"minItems": 1, "items": {"type": "string", "enum": [*Scope]}},
+        ),
+    ] = None
+    expires_at: Annotated[str | None, _time("When it ends; never, unless given.", "2099-01-01T00:00:00Z")] = None
+    livemode: Annotated[bool | None, _LIVEMODE] = None
+
+    def command(self) -> MakeApiKey:
+        """Return what is to be done; raise Invalid for a time that is none."""
+        (expires_at,) = _times(expires_at=self.expires_at)
+        scopes = None if self.scopes is None else tuple(self.scopes)
+        return MakeApiKey(name=self.name, scopes=scopes, expires_at=expires_at, livemode=self.livemode)
+
+
+class PayBody(_Body, frozen=True):
+    """A payment."""
+
+    payment_key: Annotated[str, Meta(description="The `key` of a payment key.", examples=["pk_test_…"])]
+    amount: Annotated[str, _AMOUNT]
+    currency: Annotated[
+        str,
+        Meta(
+            description="An active ISO 4217 code of money, case ignored.",
+            examples=["USD"],
+            extra_json_schema={"minLength": 3, "maxLength": 3},
+        ),
+    ]
+    description: Annotated[
+        str | None,
+        _text("For people; no card numbers.", "Order #123", longest=DESCRIPTION_LENGTH_MAX, shortest=0),
+    ] = None
+    metadata: Metadata = None
+    payment_method: Annotated[
+        str | None,
+        _text(
+            "What the gateway charges; required in live mode. In test mode it scripts the outcome.",
+            "pm_approve",
+            longest=PAYMENT_METHOD_LENGTH_MAX,
+        ),
+    ] = None
+    reference: Annotated[
+        str | None, _text("An id of your own; no two transactions share one.", "order-123", longest=REFERENCE_LENGTH_MAX)
+    ] = None
+    customer_reference: Annotated[
+        str | None, _text("Your id of the customer.", "customer-7", longest=REFERENCE_LENGTH_MAX)
+    ] = None
+
+    def command(self) -> Pay:
+        """Return what is to be done."""
+        return Pay(
+            payment_key=self.payment_key,
+            amount=self.amount,
+            currency=self.currency,
+            description=self.description,
+            metadata=self.metadata or {},
+            payment_method=self.payment_method,
+            reference=self.reference,
+            customer_reference=self.customer_reference,
+        )
+
+
+class RefundBody(_Body, frozen=True):
+    """A refund."""
+
+    transaction: Annotated[str, _text("Which transaction.", example_id("txn"), longest=ID_LENGTH_MAX)]
+    amount: Annotated[str | None, _AMOUNT, Meta(description="All that is left, unless given.")] = None
+    reason: Annotated[
+        str | None,
+        _text("For people; no card numbers.", "Two items returned", longest=REASON_LENGTH_MAX, shortest=0),
+    ] = None
+    metadata: Metadata = None
+
+    def command(self) -> RefundTransaction:
+        """Return what is to be done."""
+        return RefundTransaction(
+            transaction=TransactionId(self.transaction),
+            amount=self.amount,
+            reason=self.reason,
+            metadata=self.metadata or {},
+        )
+
+
+class WebhookBody(_Body, frozen=True):
+    """A new endpoint."""
+
+    url: Annotated[str, _URL]
+    events: Annotated[list[str] | None, _EVENTS] = None
+    description: Annotated[str | None, _DESCRIPTION] = None
+
+    def command(self) -> AddEndpoint:
+        """Return what is to be done."""
+        events = (ALL_EVENTS,) if self.events is None else tuple(self.events)
+        return AddEndpoint(url=self.url, events=events, description=self.description)
+
+
+class WebhookChanges(_Body, frozen=True):
+    """What is to be different; fields left out stay as they are, and null empties `description`."""
+
+    url: Annotated[str, _URL] | UnsetType = ABSENT
+    events: Annotated[list[str], _EVENTS] | UnsetType = ABSENT
+    description: Annotated[str | None, _DESCRIPTION] | UnsetType = ABSENT
+    enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])] | UnsetType = ABSENT
+
+    def command(self) -> ChangeEndpoint:
+        """Return what is to be done."""
+        return ChangeEndpoint(
+            url=UNSET if isinstance(self.url, UnsetType) else self.url,
+            events=UNSET if isinstance(self.events, UnsetType) else tuple(self.events),
+            description=UNSET if isinstance(self.description, UnsetType) else self.description,
+            enabled=UNSET if isinstance(self.enabled, UnsetType) else self.enabled,
+        )
+
+
+class ReplayBody(_Body, frozen=True):
+    """Which events are to be sent again."""
+
+    since: Annotated[str, _time("From this time on.", "2026-03-01T00:00:00Z")]
+    until: Annotated[str | None, _time("Before this time; now, unless given.", "2026-03-02T00:00:00Z")] = None
+    only_failed: Annotated[bool, Meta(description="Only those that never arrived.", examples=[True])] = False
+
+    def command(self) -> Replay:
+        """Return what is to be done; raise Invalid for times that are none."""
+        since, until = _times(since=self.since, until=self.until)
+        assert since is not None
+        return Replay(since=since, until=until, only_failed=self.only_failed)
+
+
+def _times(**texts: str | None) -> list[datetime | None]:
+    times = {name: None if text is None else parse_time(name, text) for name, text in texts.items()}
+    faults = [time for time in times.values() if isinstance(time, Fault)]
+    if faults:
+        raise Invalid(faults)
+    return [time for time in times.values() if not isinstance(time, Fault)]

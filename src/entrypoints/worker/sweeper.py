@@ -1,0 +1,113 @@
+"""The loop around a worker: look for work, wait for a ring or a second, look again, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Coroutine
+from datetime import timedelta
+from typing import Final
+
+from entrypoints.services import Bell, Services
+from payments_core.errors import Unavailable
+from payments_core.job import HEARTBEAT, SWEEP_EVERY
+from payments_core.worker import Worker
+
+JITTER: Final = 0.2
+SPACING_SECONDS: Final = 0.01
+"""Between two looks: everything that ends rings, and claims are cheaper in batches."""
+PAUSE_FIRST_SECONDS: Final = 0.1
+PAUSE_MAX_SECONDS: Final = 5.0
+"""While the store is away."""
+LAST_LOOK_SECONDS: Final = 0.5
+PATIENCE: Final = timedelta(seconds=2.5)
+"""For what is under way at the end. With the last look and the handing back (1 s) it stays under the 5 s of a stop."""
+
+_log = logging.getLogger(__name__)
+
+
+async def run_worker(
+    services: Services,
+    bell: Bell | None = None,
+    stop: asyncio.Event | None = None,
+    *,
+    sweep_every: timedelta = SWEEP_EVERY,
+) -> None:
+    """Do due work until `stop` is set or this task is cancelled; then claim nothing more, drain, and hand back.
+
+    It looks whenever `bell` (the services' own, unless given) rings and at least every `sweep_every` (jittered). A
+    store that is away is said once, and asked again with growing pauses. Ends within 5 s of the stop.
+    """
+    bell = bell or services.bell
+    stop = stop or asyncio.Event()
+    worker = Worker(services.payments, services.claims, services.clock, wake=bell.ring)
+    sweeping = _start(_Sweeper(worker, bell, stop, sweep_every).run(), "sweeper")
+    beating = _start(_beat(worker), "heartbeat")
+    try:
+        await stop.wait()
+    finally:
+        stop.set()
+        bell.ring()
+        await asyncio.wait({sweeping}, timeout=LAST_LOOK_SECONDS)
+        for task in (sweeping, beating):
+            task.cancel()
+        await worker.stop(patience=PATIENCE)
+        await asyncio.wait({sweeping, beating})
+
+
+def _start(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    return asyncio.create_task(work, name=name)
+
+
+async def _beat(worker: Worker) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        try:
+            await worker.heartbeat()
+        except Unavailable as error:
+            # The sweeper says what there is to say; the next beat comes three times before a lease runs out.
+            _log.debug("no heartbeat: %s", error.message)
+        except Exception:
+            _log.exception("the heartbeat failed")
+
+
+class _Sweeper:
+    """Looks for work; its `run` ends after `stop` was set and the bell was rung."""
+
+    def __init__(self, worker: Worker, bell: Bell, stop: asyncio.Event, sweep_every: timedelta) -> None:
+        self._worker = worker
+        self._bell = bell
+        self._stop = stop
+        self._sweep_seconds = sweep_every.total_seconds()
+        self._pause_seconds = 0.0
+
+    async def run(self) -> None:
+        """Sweep until told to stop."""
+        while not self._stop.is_set():
+            try:
+                if not await self._sweep():
+                    await self._bell.wait(self._sweep_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - spreads load
+                    await asyncio.sleep(SPACING_SECONDS)
+            except Exception as error:
+                await self._pause(error)
+
+    async def _sweep(self) -> bool:
+        more = await self._worker.sweep()
+        if self._pause_seconds:
+            _log.info("the store is back, work goes on")
+            self._pause_seconds = 0.0
+        return more
+
+    async def _pause(self, error: Exception) -> None:
+        if not isinstance(error, Unavailable):
+            _log.exception("looking for work failed")
+        elif not self._pause_seconds:
+            _log.warning("the store is away, no work is done until it is back: %s", error.message)
+        self._pause_seconds = min(max(self._pause_seconds * 2, PAUSE_FIRST_SECONDS), PAUSE_MAX_SECONDS)
+        try:
+            # Half of it is random, so that workers that lost the same store do not all come back at once.
+            async with asyncio.timeout(self._pause_seconds * random.uniform(0.5, 1.0)):  # noqa: S311 - spreads load
+                await self._stop.wait()
+        except TimeoutError:
+            pass

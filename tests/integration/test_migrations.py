@@ -1,0 +1,134 @@
+"""The migrations make what `tables.py` says, next to whatever else is in the database."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from psycopg import sql
+from sqlalchemy import Connection, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.embedded import EmbeddedPostgres
+from adapters.postgres import create_engine, migrate, missing_migrations
+from adapters.postgres.tables import SCHEMA, metadata
+from payments_core.errors import Unavailable
+
+CATALOGUES = (
+    """
+    SELECT table_name, column_name, data_type, is_nullable, column_default, collation_name, generation_expression
+    FROM information_schema.columns WHERE table_schema = 'payments' AND table_name <> 'alembic_version'
+    ORDER BY table_name, ordinal_position
+    """,
+    """
+    SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE connamespace = 'payments'::regnamespace AND conrelid::regclass::text <> 'payments.alembic_version'
+    ORDER BY 1, 2
+    """,
+    "SELECT indexdef FROM pg_indexes WHERE schemaname = 'payments' AND tablename <> 'alembic_version' ORDER BY 1",
+    """
+    SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
+    WHERE relnamespace = 'payments'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version' ORDER BY 1
+    """,
+)
+
+
+@pytest.fixture
+async def empty_url(running_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The URL of a database without tables."""
+    name = f"empty_{uuid4().hex}"
+    async with await psycopg.AsyncConnection.connect(running_postgres.dsn, autocommit=True) as server:
+        await server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield make_url(running_postgres.url).set(database=name).render_as_string(hide_password=False)
+        await server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture
+async def migrated(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty(empty_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(empty_url)
+    yield engine
+    await engine.dispose()
+
+
+async def _catalogue(engine: AsyncEngine) -> list[Any]:
+    async with engine.connect() as connection:
+        return [(await connection.execute(text(query))).all() for query in CATALOGUES]
+
+
+async def test_migrations_make_exactly_the_tables(migrated: AsyncEngine, empty: AsyncEngine) -> None:
+    async with empty.begin() as connection:
+        await connection.execute(text(f"CREATE SCHEMA {SCHEMA}"))
+        await connection.run_sync(metadata.create_all)
+    made, meant = await _catalogue(migrated), await _catalogue(empty)
+    assert made == meant
+    assert all(made), "the queries find something"
+
+
+async def test_alembic_finds_nothing_to_migrate(migrated: AsyncEngine) -> None:
+    def differences(connection: Connection) -> list[Any]:
+        options = {
+            "include_schemas": True,
+            "include_name": lambda name, type, _: type != "schema" or name == SCHEMA,
+            "version_table_schema": SCHEMA,
+            "compare_server_default": True,
+        }
+        found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
+        return found
+
+    async with migrated.connect() as connection:
+        assert await connection.run_sync(differences) == []
+
+
+async def test_what_a_database_lacks_is_named_until_it_is_migrated(empty_url: str, empty: AsyncEngine) -> None:
+    missing = await missing_migrations(empty)
+    assert missing[0] == "0001"
+    await migrate(empty_url)
+    assert await missing_migrations(empty) == []
+
+
+async def test_migrating_again_changes_nothing(migrated: AsyncEngine, database_url: str) -> None:
+    before = await _catalogue(migrated)
+    await migrate(database_url)
+    assert await _catalogue(migrated) == before
+
+
+async def test_two_migrations_at_once_are_as_good_as_one(empty_url: str, empty: AsyncEngine) -> None:
+    await asyncio.gather(*(migrate(empty_url) for _ in range(3)))
+    assert await missing_migrations(empty) == []
+
+
+async def test_other_peoples_tables_are_left_alone(empty_url: str, empty: AsyncEngine) -> None:
+    async with empty.begin() as connection:
+        await connection.execute(text("CREATE TABLE merchants (mine int)"))
+        await connection.execute(text("CREATE TABLE alembic_version (version_num text)"))
+        await connection.execute(text("INSERT INTO alembic_version VALUES ('theirs')"))
+    await migrate(empty_url)
+    async with empty.connect() as connection:
+        theirs = await connection.execute(
+            text("SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1")
+        )
+        assert theirs.scalars().all() == ["alembic_version", "merchants"]
+        assert await connection.scalar(text("SELECT version_num FROM public.alembic_version")) == "theirs"
+
+
+async def test_a_database_of_a_later_version_lacks_nothing(migrated: AsyncEngine) -> None:
+    async with migrated.begin() as connection:
+        await connection.execute(text("UPDATE payments.alembic_version SET version_num = '9999'"))
+    assert await missing_migrations(migrated) == []
+
+
+async def test_a_database_that_is_not_there_is_unavailable(running_postgres: EmbeddedPostgres) -> None:
+    url = make_url(running_postgres.url).set(database="nowhere").render_as_string(hide_password=False)
+    with pytest.raises(Unavailable):
+        await migrate(url)

@@ -1,0 +1,353 @@
+"""What the store says when the database is away, cut off, busy, or told nonsense; and that it recovers by itself."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from sqlalchemy import make_url, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from adapters.postgres import Bounds, PostgresStore, Rejected, create_engine
+from adapters.security.vault import AeadVault
+from payments_core.errors import NotFound, OutcomeUnknown, Unavailable
+from payments_core.testing.builders import NOW, a_merchant, a_record, a_transaction
+from payments_core.testing.subject import Shop, open_shop, put, stored
+from tests.integration.servers import Server
+
+BOUNDED_SECONDS = 5.0
+LONG_SECONDS = 30.0
+"""How long a condition may take to come true before the test fails."""
+
+
+def _store(engine: AsyncEngine) -> PostgresStore:
+    return PostgresStore(engine, vault=AeadVault([b"k" * 32], entropy=os.urandom))
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> PostgresStore:
+    return _store(engine)
+
+
+@pytest.fixture
+async def observer(database_url: str) -> AsyncIterator[AsyncConnection]:
+    """A connection of its own, to look and to interfere."""
+    engine = create_engine(database_url, application_name="observer")
+    async with engine.connect() as connection:
+        yield connection
+    await engine.dispose()
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    deadline = time.monotonic() + LONG_SECONDS
+    while not await condition():
+        assert time.monotonic() < deadline, "the condition never came true"
+        await asyncio.sleep(0.01)
+
+
+async def _lock_revision(observer: AsyncConnection, shop: Shop) -> None:
+    await observer.execute(
+        text("SELECT FROM payments.merchant_revisions WHERE merchant_id = :id FOR UPDATE"), {"id": shop.merchant.id}
+    )
+
+
+async def _waits_for(observer: AsyncConnection) -> int | None:
+    """Return the process that waits for the observer's lock, if one does."""
+    blocked = text("SELECT pid FROM pg_stat_activity WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
+    pid: int | None = await observer.scalar(blocked)
+    return pid
+
+
+async def _block_commit(observer: AsyncConnection, shop: Shop, commit: Awaitable[None]) -> "asyncio.Future[None]":
+    """Start a commit and return it when it waits for the observer."""
+    await _lock_revision(observer, shop)
+    running = asyncio.ensure_future(commit)
+
+    async def waits() -> bool:
+        assert not running.done(), "the commit was meant to wait"
+        return await _waits_for(observer) is not None
+
+    await _until(waits)
+    return running
+
+
+# ── away
+
+
+async def test_a_killed_connection_is_unavailable_and_the_next_call_works(
+    store: PostgresStore, observer: AsyncConnection
+) -> None:
+    shop = await open_shop(store)
+    transaction = a_transaction(shop.key)
+    commit = await _block_commit(observer, shop, put(store, transaction))
+    await observer.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": await _waits_for(observer)})
+    with pytest.raises(Unavailable):
+        await commit
+    await observer.rollback()
+    with pytest.raises(NotFound):
+        await stored(store, transaction)
+    await put(store, transaction)
+    assert await stored(store, transaction)
+
+
+async def test_connections_that_were_cut_while_idle_are_replaced_unnoticed(
+    store: PostgresStore, observer: AsyncConnection
+) -> None:
+    shop = await open_shop(store)
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'payments-core'"
+    cut = await observer.execute(text(others))
+    assert cut.scalars().all() == [True]
+    transaction = a_transaction(shop.key)
+    await put(store, transaction)
+    assert await stored(store, transaction)
+
+
+async def test_a_stopped_server_is_unavailable_in_bounded_time_and_recovery_needs_nobody(
+    store: PostgresStore, postgres_server: Server
+) -> None:
+    shop = await open_shop(store)
+
+    async def read() -> None:
+        await stored(store, shop.merchant)
+
+    async def look() -> None:
+        async with store.view(shop.merchant.id, False) as view:
+            await view.merchant()
+
+    async def revision() -> None:
+        await store.revision(shop.merchant.id)
+
+    async def claim() -> None:
+        await store.claims.claim_jobs(at=NOW, limit=1, lease=timedelta(seconds=1))
+
+    async def credentials() -> None:
+        await store.credentials.api_key("digest")
+
+    async def commit() -> None:
+        await put(store, a_transaction(shop.key))
+
+    calls = (read, look, revision, claim, credentials, commit, store.ping)
+    await postgres_server.stop()
+    for call in calls:
+        started = time.monotonic()
+        with pytest.raises(Unavailable):
+            await call()
+        assert time.monotonic() - started < BOUNDED_SECONDS
+    await postgres_server.start()
+    for call in calls:
+        await call()
+
+
+async def test_a_view_that_loses_its_connection_is_unavailable(
+    store: PostgresStore, observer: AsyncConnection
+) -> None:
+    shop = await open_shop(store)
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'payments-core'"
+    with pytest.raises(Unavailable):
+        async with store.view(shop.merchant.id, False) as view:
+            await observer.execute(text(others))
+            await view.merchant()
+    async with store.view(shop.merchant.id, False) as view:
+        assert await view.merchant() == shop.merchant
+
+
+async def test_a_database_without_tables_is_unavailable(store: PostgresStore, observer: AsyncConnection) -> None:
+    await observer.execute(text("DROP SCHEMA payments CASCADE"))
+    await observer.commit()
+    with pytest.raises(Unavailable, match="migrate"):
+        await store.revision(a_merchant().id)
+
+
+async def test_a_database_that_only_reads_is_unavailable(
+    store: PostgresStore, observer: AsyncConnection, database_url: str
+) -> None:
+    shop = await open_shop(store)
+    await observer.execute(text(f'ALTER DATABASE "{make_url(database_url).database}" SET default_transaction_read_only = on'))
+    await observer.commit()
+    engine = create_engine(database_url)
+    try:
+        with pytest.raises(Unavailable):
+            await put(_store(engine), a_transaction(shop.key))
+    finally:
+        await engine.dispose()
+
+
+# ── busy
+
+
+async def test_who_waits_too_long_for_a_lock_is_told_so_and_nothing_was_done(
+    database_url: str, observer: AsyncConnection
+) -> None:
+    engine = create_engine(database_url, bounds=Bounds(lock_seconds=0.05))
+    store = _store(engine)
+    try:
+        shop = await open_shop(store)
+        transaction = a_transaction(shop.key)
+        await _lock_revision(observer, shop)
+        with pytest.raises(Unavailable):
+            await put(store, transaction)
+        await observer.rollback()
+        with pytest.raises(NotFound):
+            await stored(store, transaction)
+    finally:
+        await engine.dispose()
+
+
+async def test_who_finds_no_free_connection_is_told_so(database_url: str) -> None:
+    engine = create_engine(
+        database_url, bounds=Bounds(connections_max=1, connections_kept=1, pool_wait_seconds=0.05)
+    )
+    store = _store(engine)
+    try:
+        shop = await open_shop(store)
+        async with store.view(shop.merchant.id, False):
+            with pytest.raises(Unavailable, match="busy"):
+                await store.revision(shop.merchant.id)
+        assert await store.revision(shop.merchant.id) > 0
+    finally:
+        await engine.dispose()
+
+
+async def test_a_commit_that_has_begun_ends_before_its_task_is_cancelled(
+    store: PostgresStore, observer: AsyncConnection
+) -> None:
+    shop = await open_shop(store)
+    transaction = a_transaction(shop.key)
+    commit = await _block_commit(observer, shop, put(store, transaction))
+    for _ in range(2):
+        commit.cancel()
+        await asyncio.sleep(0)
+    assert not commit.done()
+    await observer.rollback()
+    with pytest.raises(asyncio.CancelledError):
+        await commit
+    assert await stored(store, transaction)
+
+
+# ── nonsense
+
+
+async def test_what_the_database_forbids_is_a_defect_that_shows_no_values(store: PostgresStore) -> None:
+    shop = await open_shop(store)
+    broken = replace(a_transaction(shop.key, customer_reference="a secret"), refunded_minor=99_999_999)
+    with pytest.raises(Rejected, match="ck_transactions_refunds_within_amount") as refused:
+        await put(store, broken)
+    assert "secret" not in str(refused.value)
+    assert refused.value.__suppress_context__
+    with pytest.raises(NotFound):
+        await stored(store, broken)
+
+
+async def test_text_that_postgres_cannot_hold_is_a_defect_and_no_outage(store: PostgresStore) -> None:
+    shop = await open_shop(store)
+    with pytest.raises(Rejected):
+        await put(store, a_transaction(shop.key, customer_reference="\0"))
+
+
+# ── the answer to COMMIT
+
+
+class Wire:
+    """A relay between the store and Postgres that can be cut at a COMMIT, before or after Postgres got it."""
+
+    def __init__(self, url: str) -> None:
+        (self._directory,) = parse_qs(urlsplit(url).query)["host"]
+        self._url = url
+        self._relays: list[asyncio.Task[None]] = []
+        self.cut: str | None = None
+        self.accepts = True
+
+    async def __aenter__(self) -> "Wire":
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        await asyncio.gather(*self._relays)
+
+    @property
+    def url(self) -> str:
+        port = self._server.sockets[0].getsockname()[1]
+        parsed = make_url(self._url)
+        return parsed.set(host="127.0.0.1", port=port, query={}).render_as_string(hide_password=False)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.append(task)
+        if self.accepts:
+            up_reader, up_writer = await asyncio.open_unix_connection(f"{self._directory}/.s.PGSQL.5432")
+            await asyncio.gather(self._up(reader, up_writer), self._down(up_reader, writer))
+        writer.close()
+        await writer.wait_closed()
+
+    async def _up(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            at_commit = b"COMMIT" in data and self.cut is not None
+            if not (at_commit and self.cut == "before"):
+                writer.write(data)
+            if at_commit:
+                break
+        # What was written arrives before the end does, and is done before Postgres sees the end.
+        writer.write_eof()
+
+    async def _down(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            if self.cut is None:
+                writer.write(data)
+
+
+@pytest.fixture
+async def wire(database_url: str) -> AsyncIterator[Wire]:
+    async with Wire(database_url) as wire:
+        yield wire
+
+
+@pytest.fixture
+async def wired(wire: Wire) -> AsyncIterator[PostgresStore]:
+    engine = create_engine(wire.url)
+    yield _store(engine)
+    await engine.dispose()
+
+
+async def test_a_commit_whose_answer_was_lost_is_read_back(wire: Wire, wired: PostgresStore) -> None:
+    shop = await open_shop(wired)
+    transaction = a_transaction(shop.key)
+    wire.cut = "after"
+    await put(wired, transaction, a_record(shop.merchant))
+    wire.cut = None
+    assert await stored(wired, transaction)
+
+
+async def test_a_commit_that_never_arrived_is_unavailable(wire: Wire, wired: PostgresStore) -> None:
+    shop = await open_shop(wired)
+    transaction = a_transaction(shop.key)
+    wire.cut = "before"
+    with pytest.raises(Unavailable):
+        await put(wired, transaction, a_record(shop.merchant))
+    wire.cut = None
+    with pytest.raises(NotFound):
+        await stored(wired, transaction)
+    await put(wired, transaction)
+
+
+async def test_a_commit_whose_end_nobody_can_tell_is_unknown(wire: Wire, wired: PostgresStore) -> None:
+    shop = await open_shop(wired)
+    transaction = a_transaction(shop.key)
+    wire.cut = "after"
+    wire.accepts = False
+    with pytest.raises(OutcomeUnknown):
+        await put(wired, transaction)
+    wire.cut, wire.accepts = None, True
+    assert await stored(wired, transaction)
