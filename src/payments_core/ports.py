@@ -238,7 +238,8 @@ class Deliveries(Protocol):
 class Events(Protocol):
     def add(self, event: Event, /) -> None:
         """Remember an event; the commit gives its position and makes one pending delivery for each endpoint that
-        listens to its type in its mode (only `event.only` where that is set), due at `event.at`.
+        listens to its type in its mode, due at `event.at`; where `event.only` is set, for that endpoint alone if it is
+        enabled, whatever types it listens to.
 
         A delivery's id is `payments_core.ids.delivery_id(event.id, endpoint.id)`.
         """

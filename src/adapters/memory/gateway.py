@@ -9,18 +9,24 @@ from payments_core.gateway import Approved, Capabilities, NotSeen, Outcome, Sigh
 from payments_core.ids import AttemptId
 
 
+CAPABILITIES: Final = Capabilities(
+    name="memory", livemode=False, key_retention=timedelta(days=36_500), quiet_period=timedelta(0)
+)
+
+
 class MemoryGateway:
     """Approves charges and refunds, and remembers them: `seen` has each attempt once, however often it was sent.
 
     For a gateway that declines, times out and changes its mind take `adapters.sandbox`.
     """
 
-    capabilities: Final = Capabilities(
-        name="memory", livemode=False, key_retention=timedelta(days=36_500), quiet_period=timedelta(0)
-    )
-
     def __init__(self) -> None:
         self.seen: dict[AttemptId, Submission] = {}
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """A gateway that forgets nothing."""
+        return CAPABILITIES
 
     async def submit(self, submission: Submission, /) -> Outcome:
         """Approve."""

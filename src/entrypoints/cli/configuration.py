@@ -16,6 +16,7 @@ NO_DATABASE = (
     "PAYMENTS_DATABASE_URL is not set: set it as .env.example shows, "
     "or use `payments up`, which brings servers of its own."
 )
+NO_SECRET = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
 
 
 def start_logging(settings: Settings) -> None:
@@ -38,11 +39,14 @@ def local_settings() -> Settings:
 def deployed_settings(*, needs_secret: bool = True) -> Settings:
     """Return the settings of a process that needs servers from elsewhere.
 
-    Raises SettingsError; CommandFailed where no database is named.
+    Raises SettingsError; CommandFailed with a line for each that is missing.
     """
-    settings = read_settings(os.environ, needs_secret=needs_secret)
-    if settings.database_url is None:
-        raise CommandFailed(NO_DATABASE)
+    settings = read_settings(os.environ, needs_secret=False)
+    missing = [NO_DATABASE] if settings.database_url is None else []
+    if needs_secret and settings.secret_key is None:
+        missing.append(NO_SECRET)
+    if missing:
+        raise CommandFailed("\n".join(missing))
     return settings
 
 

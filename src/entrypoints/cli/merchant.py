@@ -51,7 +51,7 @@ def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -
 
 def _password(from_stdin: bool) -> str:
     if not from_stdin:
-        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True, type=str)
     return click.get_text_stream("stdin").readline().rstrip("\r\n")
 
 

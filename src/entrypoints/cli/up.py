@@ -41,23 +41,23 @@ def up(port: int, host: str, data_dir: Path) -> None:
       payments up
       payments up --port 8001 --data-dir /tmp/trial
     """
+    from entrypoints.cli.configuration import local_settings
     from entrypoints.cli.running import run
     from entrypoints.http.server import bind
 
+    settings = local_settings()
     with contextlib.closing(bind(host, port)) as listener:
         directory = DataDirectory(data_dir)
         directory.make()
         with contextlib.suppress(Stopped):
-            run(_up(listener, directory))
+            run(_up(settings, listener, directory))
 
 
-async def _up(listener: socket.socket, directory: DataDirectory) -> None:
-    from entrypoints.cli.configuration import local_settings
+async def _up(settings: Settings, listener: socket.socket, directory: DataDirectory) -> None:
     from entrypoints.cli.screen import Screen
     from entrypoints.cli.servers import own_servers
 
     screen = Screen()
-    settings = local_settings()
     async with own_servers(settings, directory.path, screen) as settings:
         if settings.secret_key is None:
             settings = replace(settings, secret_key=directory.secret_key())

@@ -21,6 +21,8 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 E = TypeVar("E", bound=StrEnum)
 
+AMOUNT_PATTERN: Final = r"^(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"
+"""What the document can say of an amount; the currency says how many decimals there may be."""
 PARAMETERS_MAX: Final = 50
 TEXT_LENGTH_MAX: Final = 255
 NAME_LENGTH_MAX: Final = 64
@@ -52,6 +54,12 @@ def _text(field: str, text: str) -> str | Fault:
 def text(name: str, description: str, *, longest: int = TEXT_LENGTH_MAX) -> Parameter[str]:
     """Return a parameter that is any text, or an opaque id."""
     schema: dict[str, Json] = {"type": "string", "minLength": 1, "maxLength": longest}
+    return Parameter(name=name, description=description, schema=schema, parse=_text)
+
+
+def amount(name: str, description: str) -> Parameter[str]:
+    """Return a parameter that is an amount; only its currency tells whether it is well-formed."""
+    schema: dict[str, Json] = {"type": "string", "pattern": AMOUNT_PATTERN}
     return Parameter(name=name, description=description, schema=schema, parse=_text)
 
 

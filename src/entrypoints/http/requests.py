@@ -9,6 +9,7 @@ from msgspec import UNSET as ABSENT
 from msgspec import Meta, Struct, UnsetType
 
 from entrypoints.http.answers import example_id
+from entrypoints.http.parameters import AMOUNT_PATTERN
 from entrypoints.http.times import parse_time
 from payments_core import AddEndpoint, ChangeEndpoint, Fault, Invalid, LogIn, MakeApiKey, Pay, RefundTransaction
 from payments_core import Register, Replay, webhook
@@ -25,10 +26,6 @@ from payments_core.merchant import (
 from payments_core.refund import REASON_LENGTH_MAX
 from payments_core.transaction import DESCRIPTION_LENGTH_MAX, PAYMENT_METHOD_LENGTH_MAX, REFERENCE_LENGTH_MAX
 from payments_core.values import UNSET
-
-AMOUNT_PATTERN: Final = r"^(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"
-"""What the document can say of an amount; the currency says how many decimals there may be."""
-
 
 def _text(description: str, example: object, *, longest: int, shortest: int = 1, **more: object) -> Meta:
     # Not msgspec's own min_length and max_length: it would stop at the first fault, the core names all.

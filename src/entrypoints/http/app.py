@@ -1,0 +1,114 @@
+"""The Litestar application: which paths there are, and the one layer that every request goes through."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Final
+
+from litestar import Litestar, Request, Response
+from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+
+from entrypoints.http import (
+    accounts,
+    api_keys,
+    events,
+    idempotency_keys,
+    payment_keys,
+    refunds,
+    transactions,
+    webhooks,
+)
+from entrypoints.http.answering import handler_of
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.health import health_handlers
+from entrypoints.http.operations import Operation
+from entrypoints.http.pages import page_handlers
+from entrypoints.http.problems import problem_reply
+from entrypoints.logs import request_id
+from entrypoints.services import Services
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *accounts.OPERATIONS,
+    *api_keys.OPERATIONS,
+    *payment_keys.OPERATIONS,
+    *transactions.OPERATIONS,
+    *refunds.OPERATIONS,
+    *webhooks.OPERATIONS,
+    *events.OPERATIONS,
+    *idempotency_keys.OPERATIONS,
+)
+NO_ROUTE: Final = "none"
+"""The route under which requests are counted that met none."""
+
+
+def create_app(services: Services) -> Litestar:
+    """Return the application over these services. It does nothing before its first request and keeps no globals."""
+    app = _Application(
+        route_handlers=[
+            *(handler_of(operation, services) for operation in OPERATIONS),
+            *health_handlers(services),
+            *page_handlers(OPERATIONS),
+        ],
+        exception_handlers={Exception: _answer_exception},
+        openapi_config=None,
+        logging_config=None,
+    )
+    app.services = services
+    return app
+
+
+def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
+    """Answer what went wrong before or beside a handler: no such path, no such method, a Host that is none."""
+    reply = problem_reply(error, Arrival.of(request.scope))
+    headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
+    media_type = headers.pop("content-type")
+    return Response(reply.body, status_code=reply.status, media_type=media_type, headers=headers)
+
+
+class _Application(Litestar):
+    """Litestar, within the one layer that sees every request and every answer, errors of routing included."""
+
+    services: Services
+
+    async def __call__(
+        self,
+        scope: Scope | LifeSpanScope,
+        receive: Receive | LifeSpanReceive,
+        send: Send | LifeSpanSend,
+    ) -> None:
+        """Answer a request: note its id, answer HEAD as GET without a body, count it."""
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        answer = _Answer(send, Arrival.note(scope), method=scope["method"])  # type: ignore[arg-type]
+        if answer.method == "HEAD":
+            scope["method"] = "GET"  # type: ignore[typeddict-item]
+        token = request_id.set(answer.arrival.request_id)
+        started = time.perf_counter()
+        try:
+            await super().__call__(scope, receive, answer)  # type: ignore[arg-type]
+        finally:
+            request_id.reset(token)
+            route = scope.get("path_template") or NO_ROUTE
+            seconds = time.perf_counter() - started
+            self.services.metrics.request_done(route, answer.method, answer.status, seconds)
+
+
+class _Answer:
+    """The way out: adds what every answer carries, and leaves the body of an answer to HEAD away."""
+
+    __slots__ = ("_send", "arrival", "method", "status")
+
+    def __init__(self, send: Send, arrival: Arrival, *, method: str) -> None:
+        self._send = send
+        self.arrival = arrival
+        self.method = method
+        self.status = 500
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = [*message["headers"], *self.arrival.added]
+        elif message["type"] == "http.response.body" and self.method == "HEAD":
+            message = {**message, "body": b""}
+        await self._send(message)

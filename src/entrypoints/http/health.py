@@ -1,0 +1,56 @@
+"""Whether the process lives, and whether it can work."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar import Request
+from litestar.handlers import HTTPRouteHandler, route
+
+from entrypoints.http.replies import JSON, NO_STORE, Reply
+from entrypoints.services import Check, Services
+
+LIVE_PATH: Final = "/health/live"
+READY_PATH: Final = "/health/ready"
+CHECK_SECONDS_MAX: Final = 5.0
+PUBLIC: Final = {"public": True}
+
+
+def health_handlers(services: Services) -> list[HTTPRouteHandler]:
+    """Return the handlers of both pages."""
+
+    @route(LIVE_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
+    async def live(request: Request[Any, Any, Any]) -> Reply:
+        return _reply(200, "ok", {})
+
+    @route(READY_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
+    async def ready(request: Request[Any, Any, Any]) -> Reply:
+        vital, useful = await asyncio.gather(_look(services.vital), _look(services.useful))
+        checks = {**vital, **useful}
+        if any(vital.values()):
+            return _reply(503, "unavailable", checks)
+        return _reply(200, "degraded" if any(useful.values()) else "ok", checks)
+
+    return [live, ready]
+
+
+async def _look(checks: Mapping[str, Check]) -> dict[str, str | None]:
+    found = await asyncio.gather(*(_look_once(check) for check in checks.values()))
+    return dict(zip(checks, found, strict=True))
+
+
+async def _look_once(check: Check) -> str | None:
+    try:
+        return await asyncio.wait_for(check(), CHECK_SECONDS_MAX)
+    except TimeoutError:
+        return f"no answer within {CHECK_SECONDS_MAX:g} s"
+
+
+def _reply(status: int, word: str, checks: Mapping[str, str | None]) -> Reply:
+    reply = Reply(status, (*JSON, NO_STORE), msgspec.json.encode({"status": word, "checks": checks}))
+    if status == 503:
+        reply.headers.append((b"retry-after", b"1"))
+    return reply
