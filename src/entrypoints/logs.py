@@ -6,7 +6,6 @@ Nothing logs a body, a header or a parameter; what is logged of a request is its
 from __future__ import annotations
 
 import logging
-import logging.config
 import sys
 from contextvars import ContextVar
 from typing import Final

@@ -16,10 +16,15 @@ Network: TypeAlias = IPv4Network | IPv6Network
 PORT_MAX: Final = 65_535
 LIMIT_AMOUNT_MAX: Final = 1_000_000
 LIMIT_SECONDS_MAX: Final = 24 * 60 * 60
+LATENCY_SECONDS_MAX: Final = 60.0
+SECRETS_MAX: Final = 16
+SECRET_BYTES_MIN: Final = 32
+"""RFC 7518, section 3.2: a key for HMAC-SHA256 has at least 256 bits."""
 
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,9})([smh])")
+_LATENCY: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:-([0-9]{1,9}(?:\.[0-9]{1,9})?))?")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 60 * 60}
 _SWITCH: Final = {
     "on": True,
@@ -68,6 +73,32 @@ def share(text: str) -> float:
     if not _DECIMAL.fullmatch(text) or not 0 <= float(text) <= 1:
         raise ValueError(f'"{text}" is not a number from 0 to 1')
     return float(text)
+
+
+def latency(text: str) -> tuple[float, float]:
+    """Read seconds such as `0.2`, or a range of them such as `3-5`: the least and the most."""
+    found = _LATENCY.fullmatch(text)
+    if found is None:
+        raise ValueError(f'"{text}" is neither seconds such as 0.2 nor a range of them such as 3-5')
+    least, most = float(found[1]), float(found[2] or found[1])
+    if not least <= most <= LATENCY_SECONDS_MAX:
+        raise ValueError(f'"{text}" is not from 0 to {LATENCY_SECONDS_MAX:g} seconds, the smaller number first')
+    return least, most
+
+
+def secret_keys(text: str) -> str:
+    """Check secrets, comma-separated, each long enough; the refusal shows nothing of them."""
+    secrets = _parts(text)
+    if len(secrets) > SECRETS_MAX:
+        raise ValueError(f"{len(secrets)} keys are more than the {SECRETS_MAX} allowed")
+    for position, secret in enumerate(secrets, start=1):
+        length = len(secret.encode())
+        if length < SECRET_BYTES_MIN:
+            raise ValueError(
+                f"key {position} of {len(secrets)} has {length} bytes, at least {SECRET_BYTES_MIN} are needed; "
+                "make one with `openssl rand -base64 32`"
+            )
+    return text
 
 
 def host(text: str) -> str:

@@ -14,10 +14,21 @@ from typing import Any, Final, Literal
 
 from dotenv import dotenv_values
 
-from adapters.sandbox import parse_latency
-from adapters.security.keys import SecretKeys
-from entrypoints import parsing
-from entrypoints.parsing import Network
+from entrypoints.parsing import (
+    PORT_MAX,
+    Network,
+    host,
+    latency,
+    limit,
+    networks,
+    number,
+    one_of,
+    ports,
+    secret_keys,
+    share,
+    switch,
+    url,
+)
 from payments_core.limits import (
     API_PER_MERCHANT,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
@@ -88,21 +99,6 @@ class Setting:
         return PREFIX + self.field.upper()
 
 
-def _secret_key(text: str) -> str:
-    try:
-        SecretKeys.parse(text)
-    except ValueError as error:
-        raise ValueError(str(error).removeprefix(f"{PREFIX}SECRET_KEY: ")) from None
-    return text
-
-
-def _latency(text: str) -> tuple[float, float]:
-    try:
-        return parse_latency(text)
-    except ValueError as error:
-        raise ValueError(f'"{text}" is not right: {str(error).rstrip(".")}') from None
-
-
 _URLS_IN_UP: Final = "an embedded server in `up` and `demo`"
 
 SETTINGS: Final[Sequence[Setting]] = (
@@ -110,130 +106,130 @@ SETTINGS: Final[Sequence[Setting]] = (
         field="env",
         default="development",
         about="`production` refuses defaults that are unsafe there",
-        read=parsing.one_of("development", "production"),
+        read=one_of("development", "production"),
     ),
     Setting(
         field="database_url",
         default=_URLS_IN_UP,
         about="Postgres: `postgresql://user:password@host:5432/name`",
-        read=parsing.url("postgresql", "postgres", "postgresql+psycopg"),
+        read=url("postgresql", "postgres", "postgresql+psycopg"),
         secret=True,
     ),
     Setting(
         field="redis_url",
         default=_URLS_IN_UP,
         about="Redis or Valkey: `redis://host:6379/0`; without it each process caches and counts for itself",
-        read=parsing.url("redis", "rediss", "unix"),
+        read=url("redis", "rediss", "unix"),
         secret=True,
     ),
     Setting(
         field="secret_key",
         default="made once in the data directory by `up`",
         about="signs tokens, encrypts secrets at rest; several, comma-separated: the first signs, all verify",
-        read=_secret_key,
+        read=secret_keys,
         secret=True,
     ),
     Setting(
         field="webhook_allowed_networks",
         default="loopback in `up` and `demo`, else empty",
         about="networks that webhooks may reach although they are not public: CIDRs, comma-separated",
-        read=parsing.networks,
+        read=networks,
     ),
     Setting(
         field="webhook_allow_http",
         default="on in `up` and `demo`, else off",
         about="whether webhooks may go to `http://` addresses",
-        read=parsing.switch,
+        read=switch,
     ),
     Setting(
         field="webhook_ports",
         default="443,8443",
         about="ports that webhooks may go to, comma-separated",
-        read=parsing.ports,
+        read=ports,
     ),
     Setting(
         field="registration",
         default="open, in production closed",
         about="whether anybody may register by HTTP; closed: `payments merchant create` only",
-        read=parsing.one_of("open", "closed"),
+        read=one_of("open", "closed"),
     ),
     Setting(
         field="metrics_port",
         default="9464, off in `demo`",
         about="where Prometheus finds `/metrics`, for all processes of a host; 0 = off",
-        read=parsing.number(0, parsing.PORT_MAX),
+        read=number(0, PORT_MAX),
     ),
     Setting(
         field="metrics_host",
         default="127.0.0.1",
         about="the address that the metrics port is opened on; `0.0.0.0` in a container",
-        read=parsing.host,
+        read=host,
     ),
     Setting(
         field="rate_limits",
         default="on",
         about="`off` for benchmarks: nothing is limited then, logins included",
-        read=parsing.switch,
+        read=switch,
     ),
     Setting(
         field="limit_login_account",
         default="10/15m",
         about="logins for each account and address",
-        read=parsing.limit(LOGIN_PER_ACCOUNT_AND_ADDRESS),
+        read=limit(LOGIN_PER_ACCOUNT_AND_ADDRESS),
     ),
     Setting(
         field="limit_login_address",
         default="30/1m",
         about="logins for each address",
-        read=parsing.limit(LOGIN_PER_ADDRESS),
+        read=limit(LOGIN_PER_ADDRESS),
     ),
     Setting(
         field="limit_registration",
         default="10/1h",
         about="registrations for each address",
-        read=parsing.limit(REGISTRATION_PER_ADDRESS),
+        read=limit(REGISTRATION_PER_ADDRESS),
     ),
     Setting(
         field="limit_api",
         default="200/2s",
         about="requests for each merchant: 100 a second, with bursts of 200",
-        read=parsing.limit(API_PER_MERCHANT),
+        read=limit(API_PER_MERCHANT),
     ),
     Setting(
         field="sandbox_latency_seconds",
         default="0.2",
         about="how long the sandbox takes for an answer: a number, or a range such as `3-5`",
-        read=_latency,
+        read=latency,
     ),
     Setting(
         field="sandbox_approval_rate",
         default="1.0",
         about="the share of charges that the sandbox approves",
-        read=parsing.share,
+        read=share,
     ),
     Setting(
         field="sandbox_seed",
         default="none",
         about="a number that repeats the sandbox's chance",
-        read=parsing.number(0, 2**63 - 1),
+        read=number(0, 2**63 - 1),
     ),
     Setting(
         field="trusted_proxies",
         default="empty",
         about="proxies whose `X-Forwarded-For` counts: CIDRs, comma-separated",
-        read=parsing.networks,
+        read=networks,
     ),
     Setting(
         field="log_level",
         default="info",
         about="`debug`, `info`, `warning` or `error`",
-        read=parsing.one_of("debug", "info", "warning", "error"),
+        read=one_of("debug", "info", "warning", "error"),
     ),
     Setting(
         field="log_format",
         default="`console` at a terminal, else `json`",
         about="`console` for people, `json` for machines",
-        read=parsing.one_of("console", "json"),
+        read=one_of("console", "json"),
     ),
 )
 """All settings, in the order of `.env.example` and of the README."""

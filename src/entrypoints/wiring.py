@@ -33,8 +33,8 @@ from adapters.security.passwords import Argon2Passwords
 from adapters.security.tokens import JwtAccessTokens
 from adapters.security.vault import AeadVault
 from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, listening
-from entrypoints import checks
 from entrypoints.assembly import Adapters, assemble
+from entrypoints.checks import always_says, always_there, nothing_missing, redis_answers, store_answers
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_port import sharing_metrics
 from entrypoints.services import Bell, Check, Services
@@ -48,7 +48,7 @@ POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
 RING_AGAIN_SECONDS: Final = 0.1
 encode: Final = msgspec.json.Encoder().encode
-"""Writes what `payments_core.values.encode_json` writes, several times faster."""
+"""Writes what `payments_core.values.encode_json` writes, several times faster. (Floats may differ; no answer has one.)"""
 
 
 @asynccontextmanager
@@ -90,7 +90,7 @@ async def in_memory(
             entropy=os.urandom,
             encode=encode,
             fingerprint_key=keys.derive("fingerprint")[0],
-            vital={"store": checks.always_there},
+            vital={"store": always_there},
             useful={},
         )
         yield assemble(settings, adapters, metrics or Metrics())
@@ -135,8 +135,8 @@ async def wire(
             encode=encode,
             fingerprint_key=keys.derive("fingerprint")[0],
             vital={
-                "store": checks.store_answers(engine),
-                "migrations": checks.nothing_missing(lambda: missing_migrations(engine)),
+                "store": store_answers(engine),
+                "migrations": nothing_missing(lambda: missing_migrations(engine)),
             },
             useful=redis.checks,
         )
@@ -144,6 +144,13 @@ async def wire(
         if shared:
             await opened.enter_async_context(shared.serving(services))
         yield services
+
+
+def taskiq_broker(settings: Settings) -> DoorbellBroker:
+    """Return a broker for taskiq's own commands, with the bell that its task rings. Raises SettingsError."""
+    if settings.redis_url is None:
+        raise SettingsError("PAYMENTS_REDIS_URL: is not set, and taskiq needs it; `payments worker` doesn't")
+    return DoorbellBroker(settings.redis_url)
 
 
 async def migrate(settings: Settings) -> None:
@@ -174,8 +181,8 @@ async def _redis(settings: Settings, clock: Clock, opened: AsyncExitStack, *, he
         bell = LocalBell()
         absent = "PAYMENTS_REDIS_URL is not set: "
         missing: dict[str, Check] = {
-            "cache": checks.always_says(absent + "each process caches and counts limits for itself"),
-            "queue": checks.always_says(absent + "workers in other processes find work by looking, every second"),
+            "cache": always_says(absent + "each process caches and counts limits for itself"),
+            "queue": always_says(absent + "workers in other processes find work by looking, every second"),
         }
         cache = MemoryCache(clock=clock.now)
         return _Redis(cache=cache, limits=own_limits, doorbell=bell, bell=bell, checks=missing)
@@ -193,8 +200,8 @@ async def _redis(settings: Settings, clock: Clock, opened: AsyncExitStack, *, he
         doorbell=doorbell,
         bell=broker.bell,
         checks={
-            "cache": checks.redis_answers(client, "lists are read from Postgres, limits counted in each process"),
-            "queue": checks.redis_answers(client, "workers find work by looking, every second"),
+            "cache": redis_answers(client, "lists are read from Postgres, limits counted in each process"),
+            "queue": redis_answers(client, "workers find work by looking, every second"),
         },
     )
 

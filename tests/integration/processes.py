@@ -17,7 +17,7 @@ import httpx
 
 READY_SECONDS: Final = 30.0
 END_SECONDS: Final = 10.0
-SECRET_KEY: Final = "a secret key for tests, longer than it has to be"
+SECRET_KEY: Final = "a secret key for tests that is longer than it has to be"
 PASSWORD: Final = "correct horse battery staple"
 
 

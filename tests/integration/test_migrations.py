@@ -79,7 +79,7 @@ async def test_alembic_finds_nothing_to_migrate(migrated: AsyncEngine) -> None:
     def differences(connection: Connection) -> list[Any]:
         options = {
             "include_schemas": True,
-            "include_name": lambda name, type, _: type != "schema" or name == SCHEMA,
+            "include_name": lambda name, type_, _: type_ != "schema" or name == SCHEMA,
             "version_table_schema": SCHEMA,
             "compare_server_default": True,
         }

@@ -169,9 +169,10 @@ async def test_what_a_webhook_tells_is_what_the_lists_show_at_that_moment(open_s
         event = json.loads(await reader.readexactly(length))
         seen = []
         for client in (shop.one, shop.other):
-            listed = (await client.get("/api/transactions/")).json()["results"]
-            single = (await client.get(f"/api/transactions/{event['data']['id']}/")).json()
-            seen += [listed[0]["status"], single["status"]]
+            id = event["data"]["id"]
+            listed = {each["id"]: each for each in (await client.get("/api/transactions/")).json()["results"]}
+            single = (await client.get(f"/api/transactions/{id}/")).json()
+            seen += [listed[id]["status"], single["status"]]
         writer.write(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
         await writer.drain()
         writer.close()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+import psycopg
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from payments_core.values import Json, encode_json
 
@@ -31,6 +35,8 @@ class Bounds:
     lock_seconds: float = 3.0
     idle_in_transaction_seconds: float = 10.0
     recycle_seconds: int = 30 * 60
+    unasked_seconds: float = 0.5
+    """How long a connection may be idle and is still handed out unasked: to ask costs as much as a short read."""
     unanswered_seconds: int = 10
     """How long the network may swallow what was sent before the connection is given up."""
 
@@ -52,17 +58,16 @@ def driver_url(url: str) -> URL:
 def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core") -> AsyncEngine:
     """Return an engine for `postgresql://…`, or raise ValueError; it connects when first used.
 
-    A connection is asked for a sign of life before it is handed out, so that those that a restart of the server cut
-    are replaced unnoticed. Its owner disposes of it.
+    A connection that was idle for a while is asked for a sign of life before it is handed out, so that those that a
+    restart of the server cut are replaced unnoticed. Its owner disposes of it.
     """
     target = driver_url(url)
-    return create_async_engine(
+    engine = create_async_engine(
         target,
         pool_size=bounds.connections_kept,
         max_overflow=bounds.connections_max - bounds.connections_kept,
         pool_timeout=bounds.pool_wait_seconds,
         pool_recycle=bounds.recycle_seconds,
-        pool_pre_ping=True,
         # What is in a row is in no error message and in no log.
         hide_parameters=True,
         json_serializer=_json,
@@ -76,6 +81,28 @@ def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = 
             "tcp_user_timeout": bounds.unanswered_seconds * 1000,
         },
     )
+    _ask_the_idle(engine, bounds.unasked_seconds)
+    return engine
+
+
+def _ask_the_idle(engine: AsyncEngine, unasked_seconds: float) -> None:
+    """Ping a connection before its use, as `pool_pre_ping` does, but only after a pause."""
+    dialect = engine.dialect
+
+    def note(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info["idle_since"] = time.monotonic()
+
+    def ask(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        idle_since = record.info.get("idle_since")
+        if idle_since is None or time.monotonic() - idle_since < unasked_seconds:
+            return
+        try:
+            dialect.do_ping(connection)
+        except psycopg.Error:
+            raise InvalidatePoolError from None
+
+    event.listen(engine.sync_engine, "checkin", note)
+    event.listen(engine.sync_engine, "checkout", ask)
 
 
 def _options(target: URL, bounds: Bounds) -> str:

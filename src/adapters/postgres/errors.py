@@ -59,7 +59,7 @@ def translation(error: DBAPIError) -> Exception:
         return Rejected(f"the store refused a statement: {type(original).__name__}")
     state = original.sqlstate
     if state is None:
-        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) or is_lost(error)
+        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) or error.connection_invalidated
         return Unavailable("the store cannot be reached") if lost else Rejected(_about(original))
     if state in RACES:
         return StaleWrite("another commit was in the way")
@@ -70,11 +70,6 @@ def translation(error: DBAPIError) -> Exception:
     if state[:2] in BUSY_CLASSES or state in BUSY:
         return Unavailable(f"the store is away or too busy ({state})")
     return Rejected(_about(original))
-
-
-def is_lost(error: BaseException) -> bool:
-    """Say whether the connection went away, so that nobody was told how the statement ended."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def _about(error: psycopg.Error) -> str:

@@ -51,7 +51,7 @@ def parameter(column: str) -> str:
 def given(name: str, **columns: SqlType) -> TableValuedAlias:
     """Return parameters, an array for each column (`name_column`), as a table."""
     arrays = [bindparam(f"{name}_{column}", type_=ARRAY(type)) for column, type in columns.items()]
-    return func.unnest(*arrays).table_valued(*columns, name=name).render_derived()
+    return func.unnest(*arrays).table_valued(*columns).render_derived(name=name)
 
 
 # ── revisions ────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -16,7 +16,7 @@ from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
 from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
-from adapters.postgres.errors import is_lost, translated
+from adapters.postgres.errors import translated
 from adapters.postgres.mapping import kinds
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view, read_revision
@@ -98,7 +98,6 @@ class PostgresStore:
                 return rows
 
     async def _commit(self, changes: Changes) -> None:
-        transaction_id = ""
         with translated():
             async with self._engine.connect() as connection:
                 # Left by an exception, the block rolls back.
@@ -106,17 +105,17 @@ class PostgresStore:
                 try:
                     await connection.commit()
                 except DBAPIError as error:
-                    if not is_lost(error):
-                        raise
+                    refused = error
                 else:
                     return
-        await self._read_back(transaction_id)
+            if not await self._was_committed(transaction_id):
+                raise refused
 
-    async def _read_back(self, transaction_id: str) -> None:
-        """Return where the database transaction was committed, raise Unavailable where it wasn't.
+    async def _was_committed(self, transaction_id: str) -> bool:
+        """Say whether a database transaction was committed, or raise OutcomeUnknown.
 
-        The connection broke between the sending of COMMIT and its answer. The database remembers how its transactions
-        ended; one that is still in progress has a process that has yet to notice that nobody listens.
+        Its COMMIT was sent and not answered by "done". The database remembers how its transactions ended; one that is
+        still in progress has a process that has yet to notice that nobody listens.
         """
         status = select(func.pg_xact_status(cast(transaction_id, Xid8)).label("status"))
         for _ in range(READ_BACK_TRIES_MAX):
@@ -126,10 +125,8 @@ class PostgresStore:
                 ending = "unread"
             else:
                 ending = row["status"]
-            if ending == "committed":
-                return
-            if ending == "aborted":
-                raise Unavailable("the connection to the store was lost before the commit")
+            if ending in ("committed", "aborted"):
+                return bool(ending == "committed")
             await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
         raise OutcomeUnknown("the connection to the store was lost during the commit")
 

@@ -16,7 +16,7 @@ NO_DATABASE = (
     "PAYMENTS_DATABASE_URL is not set: set it as .env.example shows, "
     "or use `payments up`, which brings servers of its own."
 )
-NO_SECRET = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
+NO_ROOT = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
 
 
 def start_logging(settings: Settings) -> None:
@@ -44,7 +44,7 @@ def deployed_settings(*, needs_secret: bool = True) -> Settings:
     settings = read_settings(os.environ, needs_secret=False)
     missing = [NO_DATABASE] if settings.database_url is None else []
     if needs_secret and settings.secret_key is None:
-        missing.append(NO_SECRET)
+        missing.append(NO_ROOT)
     if missing:
         raise CommandFailed("\n".join(missing))
     return settings

@@ -45,7 +45,7 @@ async def diagnose(data_dir: Path) -> AsyncIterator[Finding]:
     try:
         settings, findings = _settings(directory)
     except Exception as error:  # whatever is wrong with the environment is a finding
-        settings, findings = None, [_wrong("settings", line) for line in str(first_of(error)).splitlines()]
+        settings, findings = None, [_wrong("settings", line) for line in line_of(first_of(error)).splitlines()]
     for finding in (*findings, _directory(directory)):
         yield finding
     if settings is None:

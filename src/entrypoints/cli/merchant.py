@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,8 +52,8 @@ def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -
 
 def _password(from_stdin: bool) -> str:
     if not from_stdin:
-        return click.prompt("Password", hide_input=True, confirmation_prompt=True, type=str)
-    return click.get_text_stream("stdin").readline().rstrip("\r\n")
+        return click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return sys.stdin.readline().rstrip("\r\n")
 
 
 async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeAlias
 
 from litestar.types import Scope
 
 from entrypoints.http.arrivals import Arrival
-from entrypoints.settings import Network
+
+Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
 
 UNKNOWN: Final = "unknown"
 HOPS_MAX: Final = 20
@@ -17,7 +18,7 @@ IPV6_PREFIX_LENGTH: Final = 64
 """What one subscriber has: counting single addresses of it would count nothing."""
 
 
-def client_address(scope: Scope, arrival: Arrival, trusted: Sequence[Network]) -> str:
+def client_address(scope: Scope, arrival: Arrival, trusted: Networks) -> str:
     """Return the peer's address, or, where trusted proxies lie between, the rightmost one that is none of them."""
     peer = scope.get("client")
     address = _parse(peer[0]) if peer else None
@@ -43,5 +44,5 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
     return getattr(address, "ipv4_mapped", None) or address
 
 
-def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
+def _is_in(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
     return any(address in network for network in networks)

@@ -11,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
+from litestar.types import Method
 
 from entrypoints.http.addresses import client_address
 from entrypoints.http.arrivals import Arrival
@@ -44,13 +45,15 @@ def handler_of(operation: Operation, services: Services) -> HTTPRouteHandler:
         arrival = Arrival.of(request.scope)
         try:
             return await answer(operation, await _admit(operation, services, request, arrival), request, arrival)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the merchant gets a problem document
+        except Exception as error:
+            # Whatever it is, the merchant gets a problem document.
             return problem_reply(error, arrival)
 
-    methods = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+    methods: list[Method] = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
     path = operation.path.replace(f"{{{KEY}}}", f"{{{KEY}:path}}")
     path = re.sub(r"{(\w+)}", r"{\1:str}", path)
-    return route(path, http_method=methods, name=operation.name, opt={OPERATION: operation})(handle)
+    # The Reply has the status; Litestar only wants one with which a handler may return something.
+    return route(path, http_method=methods, name=operation.name, status_code=200, opt={OPERATION: operation})(handle)
 
 
 async def _admit(operation: Operation, services: Services, request: AnyRequest, arrival: Arrival) -> Call:
@@ -94,7 +97,7 @@ async def _answer_command(operation: Operation, call: Call, request: AnyRequest,
     sent: dict[str, Json] = {}
     if operation.method != "DELETE":
         body = await read_body(request.receive, arrival)
-        if body or operation.has_body:
+        if body or operation.needs_body:
             check_content_type(arrival)
             sent = parse_object(body)
     struct = convert(sent, operation.body)
@@ -131,8 +134,10 @@ async def _answer_read(operation: Operation, call: Call, request: AnyRequest, ar
     if_none_match = arrival.all(b"if-none-match")
     if if_none_match and matches(if_none_match, name):
         return _unchanged(name)
-    body = await call.services.cache.get(key_of(name))
-    if body is None:
+    kept = await call.services.cache.get(key_of(name))
+    if kept is not None:
+        body = kept
+    else:
         body, revision = await _read(operation, call, path)
         # Something may have been committed since: the page is filed under the revision that it shows.
         name = question.name_at(revision)

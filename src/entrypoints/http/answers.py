@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
@@ -228,7 +228,7 @@ class Event(Struct, frozen=True):
         int | None,
         Meta(description="Counts the events of a transaction and its refunds from 1; null for `webhook.*`."),
     ]
-    data: Annotated[dict[str, object], Meta(description="The resource as it was then.")]
+    data: Annotated[dict[str, Any], Meta(description="The resource as it was then.")]
 
 
 class IdempotencyKey(Struct, frozen=True):
@@ -252,9 +252,7 @@ class Replayed(Struct, frozen=True):
 class ProblemField(Struct, frozen=True):
     """One field that is at fault."""
 
-    field: Annotated[
-        str, Meta(description="Its path; empty for the whole query or body.", examples=["amount"])
-    ]
+    field: Annotated[str, Meta(description="Its path; empty for the whole query or body.", examples=["amount"])]
     code: Annotated[str, Meta(description="For programs.", examples=["too_many_decimals"])]
     message: Annotated[str, Meta(description="For people.", examples=["USD has at most 2 decimals."])]
 
@@ -262,18 +260,14 @@ class ProblemField(Struct, frozen=True):
 class Problem(Struct, frozen=True, omit_defaults=True):
     """What went wrong (RFC 9457). `code` is contract, `title` and `detail` are prose."""
 
-    type: Annotated[
-        str, Meta(description="A page that explains it.", examples=["/problems/invalid_request"])
-    ]
+    type: Annotated[str, Meta(description="A page that explains it.", examples=["/problems/invalid_request"])]
     title: Annotated[str, Meta(examples=["Invalid request"])]
     status: Annotated[int, Meta(examples=[400])]
     detail: Annotated[str, Meta(examples=["amount: USD has at most 2 decimals."])]
     code: Annotated[str, Meta(examples=["invalid_request"])]
     retryable: Annotated[bool, Meta(description="Whether the same request may work later.", examples=[False])]
     request_id: Annotated[str, Meta(examples=["req_0f8fad5bd9cb469fa165708673e3d2b1"])]
-    errors: Annotated[
-        list[ProblemField], Meta(description="All fields at fault; only where fields are.")
-    ] = []
+    errors: Annotated[list[ProblemField], Meta(description="All fields at fault; only where fields are.")] = []
 
 
 class Health(Struct, frozen=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from litestar import Litestar, Request, Response
-from litestar.types import LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
+from litestar.enums import ScopeType
+from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
 from entrypoints.http import (
     accounts,
@@ -77,19 +78,20 @@ class _Application(Litestar):
         send: Send | LifeSpanSend,
     ) -> None:
         """Answer a request: note its id, answer HEAD as GET without a body, count it."""
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan" or scope["type"] == ScopeType.WEBSOCKET:
             await super().__call__(scope, receive, send)
             return
-        answer = _Answer(send, Arrival.note(scope), method=scope["method"])  # type: ignore[arg-type]
-        if answer.method == "HEAD":
-            scope["method"] = "GET"  # type: ignore[typeddict-item]
+        request: HTTPScope = scope
+        answer = _Answer(cast(Send, send), Arrival.note(request), method=request["method"])
+        if request["method"] == "HEAD":
+            request["method"] = "GET"
         token = request_id.set(answer.arrival.request_id)
         started = time.perf_counter()
         try:
-            await super().__call__(scope, receive, answer)  # type: ignore[arg-type]
+            await super().__call__(request, receive, answer)
         finally:
             request_id.reset(token)
-            route = scope.get("path_template") or NO_ROUTE
+            route = request.get("path_template") or NO_ROUTE
             seconds = time.perf_counter() - started
             self.services.metrics.request_done(route, answer.method, answer.status, seconds)
 

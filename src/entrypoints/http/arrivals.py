@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, cast
 
 from litestar.types import Scope
 
 REQUEST_ID_LENGTH_MAX: Final = 128
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._:/=+@-]{1,%d}" % REQUEST_ID_LENGTH_MAX)
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
 _LOOKED_AT: Final = frozenset(
     {
         b"authorization",
@@ -42,7 +41,7 @@ class Arrival:
     def note(cls, scope: Scope) -> Arrival:
         """Note a request that arrives; its id is its own where that is sane, else a new one."""
         headers: dict[bytes, list[str]] = {}
-        for name, value in cast(Iterable[tuple[bytes, bytes]], scope["headers"]):
+        for name, value in scope["headers"]:
             if name in _LOOKED_AT:
                 headers.setdefault(name, []).append(value.decode("latin-1"))
         given = headers.get(b"x-request-id", [])

@@ -13,7 +13,7 @@ from payments_core.limits import API_PER_MERCHANT
 
 CREDENTIAL_LENGTH_MAX: Final = 4_096
 API_KEY_PREFIX: Final = "sk_"
-_HEADER: Final = re.compile(r"(token|bearer) +([A-Za-z0-9._~+/=-]{1,%d})" % CREDENTIAL_LENGTH_MAX, re.IGNORECASE)
+_HEADER: Final = re.compile(rf"(token|bearer) +([A-Za-z0-9._~+/=-]{{1,{CREDENTIAL_LENGTH_MAX}}})", re.IGNORECASE)
 
 
 async def authenticate(services: Services, arrival: Arrival) -> Caller:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
 
 from entrypoints.http.replies import JSON, NO_STORE, Reply
@@ -23,11 +22,11 @@ def health_handlers(services: Services) -> list[HTTPRouteHandler]:
     """Return the handlers of both pages."""
 
     @route(LIVE_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
-    async def live(request: Request[Any, Any, Any]) -> Reply:
+    async def live() -> Reply:
         return _reply(200, "ok", {})
 
     @route(READY_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
-    async def ready(request: Request[Any, Any, Any]) -> Reply:
+    async def ready() -> Reply:
         vital, useful = await asyncio.gather(_look(services.vital), _look(services.useful))
         checks = {**vital, **useful}
         if any(vital.values()):

@@ -13,9 +13,7 @@ from payments_core.values import Json
 HEADER: Final = "Idempotency-Key"
 
 
-def read_once(
-    arrival: Arrival, *, secret: bytes, route: str, status: int, body: Mapping[str, Json]
-) -> Once | None:
+def read_once(arrival: Arrival, *, secret: bytes, route: str, status: int, body: Mapping[str, Json]) -> Once | None:
     """Return what makes this request one with its repetitions, or None where it has no key.
 
     `route` is method and path without a trailing slash. Raises Invalid (`invalid_idempotency_key`).

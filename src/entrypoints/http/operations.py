@@ -64,7 +64,8 @@ Read: TypeAlias = Callable[[Call], Awaitable[Seen[JsonObject] | Page[JsonObject]
 class Operation:
     """One call of the API.
 
-    `answer` is the type of what comes back, of each item where it is a `page`. `location` is the path of what a
+    `answer` is the type of what comes back, of each item where it is a `page`. A body may be empty unless
+    `needs_body`. `location` is the path of what a
     command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
     answer follows from the merchant's revision alone.
     """
@@ -83,15 +84,11 @@ class Operation:
     page: bool = False
     problems: Sequence[str] = ()
     location: str | None = None
+    needs_body: bool = False
     once: bool = False
     cached: bool = False
     command: Command[msgspec.Struct] | None = None
     read: Read | None = None
-
-    @property
-    def has_body(self) -> bool:
-        """Say whether it takes a body."""
-        return self.body is not NoBody
 
 
 def command(
@@ -127,6 +124,7 @@ def command(
             answer=answer,
             problems=problems,
             location=location,
+            needs_body=any(field.required for field in msgspec.structs.fields(body)),
             once=(method == "POST" and access != "public") if once is None else once,
             command=cast(Command[msgspec.Struct], run),
         )

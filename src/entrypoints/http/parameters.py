@@ -101,19 +101,19 @@ def _currency(field: str, text: str) -> str | Fault:
         return Fault(field=field, code=error.code, message=error.message)
 
 
-LIMIT: Final = Parameter[int](
+LIMIT: Final[Parameter[int]] = Parameter(
     name="limit",
     description="How many items at most.",
     schema={"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
     parse=_limit,
 )
-CURSOR: Final = Parameter[str](
+CURSOR: Final[Parameter[str]] = Parameter(
     name="cursor",
     description="Where to read on: taken from `next` or `previous`, good for the same list with the same filters.",
     schema={"type": "string", "minLength": 1, "maxLength": CURSOR_LENGTH_MAX},
     parse=_cursor,
 )
-CURRENCY: Final = Parameter[str](
+CURRENCY: Final[Parameter[str]] = Parameter(
     name="currency",
     description="Only in this currency (ISO 4217, case ignored; withdrawn ones too).",
     schema={"type": "string", "minLength": 3, "maxLength": 3},
@@ -160,9 +160,7 @@ def read_query(raw: bytes, parameters: Mapping[str, Parameter[object]]) -> Query
     if not raw:
         return NO_QUERY
     try:
-        given = parse_qsl(
-            raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX
-        )
+        given = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=PARAMETERS_MAX)
     except ValueError:
         message = f"Must be at most {PARAMETERS_MAX} parameters in percent-encoded UTF-8."
         raise Invalid([Fault(field="", code="malformed", message=message)]) from None

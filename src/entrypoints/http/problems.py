@@ -76,7 +76,8 @@ def _of_core(error: PaymentsError, arrival: Arrival) -> Reply:
         _log.warning("request failed", code=kind.code, request_id=arrival.request_id, error=error.message)
         return _reply(kind, None, arrival)
     faults = error.faults if isinstance(error, Invalid) else ()
-    reply = _reply(kind, error.message, arrival, code=error.code, faults=faults, retryable=error.retryable)
+    detail = " ".join(f"{fault.field}: {fault.message}".lstrip(": ") for fault in faults) or error.message
+    reply = _reply(kind, detail, arrival, code=error.code, faults=faults, retryable=error.retryable)
     if isinstance(error, TooMany):
         # The draft's headers of the limit that was met take the place of those of limits that were not.
         arrival.added = [pair for pair in arrival.added if not pair[0].startswith(b"ratelimit")]
@@ -121,9 +122,7 @@ def _reply(
         "request_id": arrival.request_id,
     }
     if faults:
-        document["errors"] = [
-            {"field": fault.field, "code": fault.code, "message": fault.message} for fault in faults
-        ]
+        document["errors"] = [{"field": fault.field, "code": fault.code, "message": fault.message} for fault in faults]
     reply = Reply(kind.status, PROBLEM, msgspec.json.encode(document))
     if kind.status == 401:
         reply.headers.append(WWW_AUTHENTICATE)

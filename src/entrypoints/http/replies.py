@@ -36,7 +36,7 @@ class Reply:
         self.headers = [*headers]
         self.body = body
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
         """Send it. 204 and 304 have no body and say nothing of its length (RFC 9110, sections 8.6 and 15.4.5)."""
         if self.status not in (204, 304):
             self.headers.append((b"content-length", str(len(self.body)).encode()))

@@ -11,8 +11,19 @@ from msgspec import Meta, Struct, UnsetType
 from entrypoints.http.answers import example_id
 from entrypoints.http.parameters import AMOUNT_PATTERN
 from entrypoints.http.times import parse_time
-from payments_core import AddEndpoint, ChangeEndpoint, Fault, Invalid, LogIn, MakeApiKey, Pay, RefundTransaction
-from payments_core import Register, Replay, webhook
+from payments_core import (
+    AddEndpoint,
+    ChangeEndpoint,
+    Fault,
+    Invalid,
+    LogIn,
+    MakeApiKey,
+    Pay,
+    RefundTransaction,
+    Register,
+    Replay,
+    webhook,
+)
 from payments_core.checks import METADATA_ENTRIES_MAX, METADATA_KEY_LENGTH_MAX, METADATA_VALUE_LENGTH_MAX
 from payments_core.event import ALL_EVENTS, EventType
 from payments_core.ids import ID_LENGTH_MAX, TransactionId
@@ -26,6 +37,7 @@ from payments_core.merchant import (
 from payments_core.refund import REASON_LENGTH_MAX
 from payments_core.transaction import DESCRIPTION_LENGTH_MAX, PAYMENT_METHOD_LENGTH_MAX, REFERENCE_LENGTH_MAX
 from payments_core.values import UNSET
+
 
 def _text(description: str, example: object, *, longest: int, shortest: int = 1, **more: object) -> Meta:
     # Not msgspec's own min_length and max_length: it would stop at the first fault, the core names all.
@@ -55,11 +67,7 @@ _METADATA: Final = Meta(
 _EVENTS: Final = Meta(
     description="Event types, or `*` for all, future ones included.",
     examples=[[ALL_EVENTS]],
-    extra_json_schema={
-        "minItems": 1,
-        "maxItems": len(EventType) + 1,
-        "items": {"type": "string", "enum": [ALL_EVENTS, *EventType]},
-    },
+    extra_json_schema={"minItems": 1, "maxItems": len(EventType) + 1},
 )
 _URL: Final = _text(
     "Where events are posted to: `https`, an address of the public internet.",
@@ -81,6 +89,8 @@ def _time(description: str, example: str) -> Meta:
     return Meta(description=description, examples=[example], extra_json_schema={"format": "date-time"})
 
 
+EventName: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": [ALL_EVENTS, *EventType]})]
+ScopeName: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": [*Scope]})]
 Livemode: TypeAlias = Annotated[bool, _LIVEMODE]
 Metadata: TypeAlias = Annotated[dict[str, str] | None, _METADATA]
 
@@ -149,11 +159,11 @@ class ApiKeyBody(_Body, frozen=True):
 
     name: Annotated[str | None, _NAME] = None
     scopes: Annotated[
-        list[str] | None,
+        list[ScopeName] | None,
         Meta(
             description="What the key may do: at most what the caller may.",
             examples=[[str(Scope.TRANSACTIONS_READ), str(Scope.TRANSACTIONS_WRITE)]],
-            extra_json_schema={"minItems": 1, "items": {"type": "string", "enum": [*Scope]}},
+            extra_json_schema={"minItems": 1},
         ),
     ] = None
     expires_at: Annotated[str | None, _time("When it ends; never, unless given.", "2099-01-01T00:00:00Z")] = None
@@ -193,7 +203,8 @@ class PayBody(_Body, frozen=True):
         ),
     ] = None
     reference: Annotated[
-        str | None, _text("An id of your own; no two transactions share one.", "order-123", longest=REFERENCE_LENGTH_MAX)
+        str | None,
+        _text("An id of your own; no two transactions share one.", "order-123", longest=REFERENCE_LENGTH_MAX),
     ] = None
     customer_reference: Annotated[
         str | None, _text("Your id of the customer.", "customer-7", longest=REFERENCE_LENGTH_MAX)
@@ -238,7 +249,7 @@ class WebhookBody(_Body, frozen=True):
     """A new endpoint."""
 
     url: Annotated[str, _URL]
-    events: Annotated[list[str] | None, _EVENTS] = None
+    events: Annotated[list[EventName] | None, _EVENTS] = None
     description: Annotated[str | None, _DESCRIPTION] = None
 
     def command(self) -> AddEndpoint:
@@ -251,7 +262,7 @@ class WebhookChanges(_Body, frozen=True):
     """What is to be different; fields left out stay as they are, and null empties `description`."""
 
     url: Annotated[str, _URL] | UnsetType = ABSENT
-    events: Annotated[list[str], _EVENTS] | UnsetType = ABSENT
+    events: Annotated[list[EventName], _EVENTS] | UnsetType = ABSENT
     description: Annotated[str | None, _DESCRIPTION] | UnsetType = ABSENT
     enabled: Annotated[bool, Meta(description="Whether events are sent.", examples=[True])] | UnsetType = ABSENT
 

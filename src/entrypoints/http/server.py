@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
-if TYPE_CHECKING:
-    from uvicorn._types import ASGI3Application
+Application: TypeAlias = Callable[..., Awaitable[None]]
+"""An ASGI application; each library has types of its own for what is handed to one."""
 
 BACKLOG_CONNECTIONS: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
@@ -69,7 +69,7 @@ def url_of(listener: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def serving(app: ASGI3Application, listener: socket.socket) -> AsyncGenerator[asyncio.Task[None], None]:
+async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[asyncio.Task[None], None]:
     """Answer requests on the listener while the block runs, which begins once the application is ready.
 
     Gives the server's task, which ends by itself only when it fails. At the end of the block requests under way have
@@ -100,6 +100,7 @@ async def serving(app: ASGI3Application, listener: socket.socket) -> AsyncGenera
             http="httptools",
             ws="none",
             log_config=None,
+            log_level="warning",
             access_log=False,
             proxy_headers=False,
             server_header=False,

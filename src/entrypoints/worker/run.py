@@ -1,32 +1,18 @@
-"""Workers as the commands start them: beside other things in one process, or as a process of their own."""
+"""A process that is a worker and nothing else."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final
 
 from entrypoints.logs import set_up_logs
-from entrypoints.services import Services
 from entrypoints.settings import Settings
 from entrypoints.wiring import wire
 from entrypoints.worker.sweeper import run_worker
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
-
-
-@asynccontextmanager
-async def working(services: Services) -> AsyncGenerator[asyncio.Task[None], None]:
-    """Do due work while the block runs. Gives the worker's task, which ends by itself only when it fails."""
-    stop = asyncio.Event()
-    task = asyncio.create_task(run_worker(services, stop=stop), name="worker")
-    try:
-        yield task
-    finally:
-        stop.set()
-        await asyncio.wait({task})
 
 
 def worker_process(settings: Settings) -> None:

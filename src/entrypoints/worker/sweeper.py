@@ -33,6 +33,7 @@ async def run_worker(
     stop: asyncio.Event | None = None,
     *,
     sweep_every: timedelta = SWEEP_EVERY,
+    patience: timedelta = PATIENCE,
 ) -> None:
     """Do due work until `stop` is set or this task is cancelled; then claim nothing more, drain, and hand back.
 
@@ -52,7 +53,7 @@ async def run_worker(
         await asyncio.wait({sweeping}, timeout=LAST_LOOK_SECONDS)
         for task in (sweeping, beating):
             task.cancel()
-        await worker.stop(patience=PATIENCE)
+        await worker.stop(patience=patience)
         await asyncio.wait({sweeping, beating})
 
 

@@ -1,0 +1,382 @@
+"""The command as people and orchestrators run it: processes of its own, real servers, signals."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from psycopg import sql
+
+from adapters.embedded import EmbeddedPostgres
+from adapters.embedded.lock import DirectoryLock
+from payments_core.webhook import sign
+from tests.integration.processes import environment, free_port, run, running, wait_until_ready
+
+STOP_SECONDS_MAX: Final = 5.0
+DEMO_SECONDS_MAX: Final = 20.0
+PATIENCE_SECONDS: Final = 20.0
+SECRET_KEY: Final = "a key for tests alone: longer than it has to be"
+QUIET: Final = {"PAYMENTS_METRICS_PORT": "0"}
+NOBODY: Final = {
+    "PAYMENTS_DATABASE_URL": "postgresql://nobody:very-secret@127.0.0.1:1/none",
+    "PAYMENTS_REDIS_URL": "redis://127.0.0.1:1/0",
+    "PAYMENTS_SECRET_KEY": SECRET_KEY,
+}
+WEBHOOK_SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+CREATE: Final = ("merchant", "create", "--email", "shop@example.com", "--password-stdin")
+on_linux = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
+
+
+def merchant_of(data: Path) -> dict[str, str]:
+    kept: dict[str, str] = json.loads((data / "demo_merchant.json").read_text())
+    return kept
+
+
+def api_of(port: int, data: Path) -> httpx.Client:
+    headers = {"Authorization": f"Token {merchant_of(data)['api_key']}"}
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False)
+
+
+def pay(api: httpx.Client, data: Path) -> str:
+    body = {"payment_key": merchant_of(data)["payment_key"], "amount": "100.00", "currency": "USD"}
+    answer = api.post("/api/transactions/pay", json=body)
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["id"])
+
+
+def wait_for(api: httpx.Client, path: str, status: str) -> Mapping[str, Any]:
+    """Return the resource once it has the status."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        resource: Mapping[str, Any] = api.get(path).json()
+        if resource["status"] == status:
+            return resource
+        assert time.monotonic() < deadline, resource
+        time.sleep(0.05)
+
+
+def wait_for_words(process: subprocess.Popen[bytes], cwd: Path, words: str) -> str:
+    """Return what the process said, once it has said these words."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        said = said_in(cwd)
+        if words in said:
+            return said
+        assert process.poll() is None, said
+        assert time.monotonic() < deadline, said
+        time.sleep(0.02)
+
+
+def said_in(cwd: Path) -> str:
+    """Return what the latest process of this directory said so far."""
+    return max(cwd.glob("*.log"), key=lambda log: log.stat().st_mtime_ns).read_text()
+
+
+def end(process: subprocess.Popen[bytes], number: int) -> int:
+    """Send the signal and return the exit status; it comes in time."""
+    process.send_signal(number)
+    return process.wait(STOP_SECONDS_MAX)
+
+
+def left_in(directory: Path) -> Sequence[str]:
+    """Return the processes that live in a directory, which may be gone already."""
+    found: list[str] = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if str(place.readlink()).startswith(str(directory)):
+                found.append((place.parent / "cmdline").read_text().replace("\0", " "))
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the only line of a failure, which is no traceback."""
+    assert done.returncode == 1, done
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("Error: ")
+    return lines[0]
+
+
+@pytest.fixture
+async def empty_database(running_postgres: EmbeddedPostgres) -> AsyncIterator[str]:
+    """The URL of a database in which nothing was migrated."""
+    name = f"cli_{uuid4().hex}"
+    async with await psycopg.AsyncConnection.connect(running_postgres.dsn, autocommit=True) as connection:
+        await connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield running_postgres.dsn.replace("@/postgres?", f"@/{name}?")
+        await connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+# ── up ────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_linux
+def test_up_serves_from_an_empty_directory_ends_cleanly_and_has_its_data_on_the_next_start(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / ".payments"
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        kept = merchant_of(data)
+        with api_of(port, data) as api:
+            transaction = pay(api, data)
+            wait_for(api, f"/api/transactions/{transaction}/", "succeeded")
+        assert end(service, signal.SIGTERM) == 0
+    assert left_in(tmp_path) == []
+    assert {path.stat().st_mode & 0o077 for path in (data, *data.glob("*"))} == {0}
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        assert merchant_of(data) == kept
+        with api_of(port, data) as api:
+            assert api.get(f"/api/transactions/{transaction}/").json()["status"] == "succeeded"
+        assert end(service, signal.SIGINT) == 0
+    assert left_in(tmp_path) == []
+
+
+def test_the_lines_that_up_prints_work_as_they_stand(tmp_path: Path) -> None:
+    port = free_port()
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        said = wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        lines = [line for line in said.splitlines() if "curl" in line]
+        pasted = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
+            env=environment({}),
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+    assert len(lines) == 4
+    assert pasted.returncode == 0, pasted.stderr
+    assert '"status":"pending"' in pasted.stderr, "the payment's answer is shown"
+    assert '"status":"succeeded"' in pasted.stdout
+    assert '"amount":"30.00"' in pasted.stdout
+    assert '"results":[' in pasted.stdout
+
+
+@on_linux
+def test_what_was_accepted_before_a_kill_is_processed_after_the_next_start(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / ".payments"
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        with api_of(port, data) as api:
+            transaction = pay(api, data)
+        service.kill()
+        service.wait()
+    # The lease of a job that was under way runs out in a minute; one that is claimed after the start does not wait.
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        with api_of(port, data) as api:
+            assert api.get(f"/api/transactions/{transaction}/").status_code == 200
+            wait_for(api, f"/api/transactions/{pay(api, data)}/", "succeeded")
+        assert end(service, signal.SIGTERM) == 0
+    assert left_in(tmp_path) == []
+
+
+def test_a_taken_port_is_one_clear_line_and_leaves_no_trace(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("up", "--port", str(port), settings=QUIET, cwd=tmp_path)
+    assert f"Port {port} on 127.0.0.1 is taken" in one_line(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_data_directory_that_another_process_holds_is_one_clear_line(tmp_path: Path) -> None:
+    held = tmp_path / ".payments" / "postgres"
+    held.mkdir(parents=True)
+    lock = DirectoryLock(held)
+    lock.acquire()
+    try:
+        done = run("up", "--port", "0", settings=QUIET, cwd=tmp_path)
+    finally:
+        lock.release()
+    assert f"in use by process {os.getpid()}" in one_line(done)
+
+
+def test_a_data_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("up", "--port", "0", "--data-dir", "file/data", settings=QUIET, cwd=tmp_path)
+    assert "--data-dir" in one_line(done)
+
+
+def test_a_setting_that_does_not_parse_stops_the_start_with_its_line(tmp_path: Path) -> None:
+    done = run("up", "--port", "0", settings={"PAYMENTS_SANDBOX_APPROVAL_RATE": "2"}, cwd=tmp_path)
+    assert "PAYMENTS_SANDBOX_APPROVAL_RATE" in one_line(done)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ── demo ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@on_linux
+def test_the_demo_tells_the_whole_story_in_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    begun = time.monotonic()
+    done = run("demo", settings={"TMPDIR": str(tmp_path)}, cwd=tmp_path)
+    assert time.monotonic() - begun < DEMO_SECONDS_MAX
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert len(re.findall(r"^✓ .* \(\d+ ms\): ", done.stdout, re.MULTILINE)) == 10
+    assert "\x1b" not in done.stdout + done.stderr, "no colours in a file"
+    assert list(tmp_path.iterdir()) == []
+    assert left_in(tmp_path) == []
+
+
+@on_linux
+def test_a_demo_that_is_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with running("demo", settings={"TMPDIR": str(temporary)}, cwd=tmp_path) as demo:
+        wait_for_words(demo, tmp_path, "Postgres started")
+        assert end(demo, signal.SIGINT) == 128 + signal.SIGINT
+    assert list(temporary.iterdir()) == []
+    assert left_in(temporary) == []
+
+
+# ── a deployment ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_deployment_is_migrated_once_and_then_runs(empty_database: str, redis_url: str, tmp_path: Path) -> None:
+    settings = {
+        **QUIET,
+        "PAYMENTS_DATABASE_URL": empty_database,
+        "PAYMENTS_REDIS_URL": redis_url,
+        "PAYMENTS_SECRET_KEY": SECRET_KEY,
+        "PAYMENTS_REGISTRATION": "closed",
+    }
+    too_early = run("serve", "--port", "0", settings=settings, cwd=tmp_path)
+    assert "run `payments migrate`" in one_line(too_early)
+    assert "Applied 0001" in run("migrate", settings=settings, cwd=tmp_path).stdout
+    again = run("migrate", settings=settings, cwd=tmp_path)
+    assert (again.returncode, again.stdout) == (0, "The database is up to date; nothing was missing.\n")
+
+    made = subprocess.run(
+        [sys.executable, "-m", "entrypoints.cli", *CREATE],
+        input="correct horse battery staple\n",
+        env=environment(settings),
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    api_key = re.search(r"sk_test_\w+", made.stdout)
+    assert api_key is not None, made.stdout
+    asked = f'print((await payments.authenticator.by_api_key("{api_key[0]}")).merchant)'
+    answered = run("shell", "-c", asked, settings=settings, cwd=tmp_path)
+    assert answered.stdout.strip() in made.stdout, answered.stderr
+
+    port = free_port()
+    headers = {"Authorization": f"Token {api_key[0]}"}
+    with (
+        running("serve", "--port", str(port), settings=settings, cwd=tmp_path) as api,
+        running("worker", settings=settings, cwd=tmp_path) as worker,
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, trust_env=False) as client,
+    ):
+        wait_until_ready(f"http://127.0.0.1:{port}", api)
+        key = client.post("/api/payments/payment_key/").json()["key"]
+        body = {"payment_key": key, "amount": "5.00", "currency": "EUR"}
+        paid = client.post("/api/transactions/pay", json=body).json()
+        wait_for(client, f"/api/transactions/{paid['id']}/", "succeeded")
+        assert end(worker, signal.SIGTERM) == 0
+        assert end(api, signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("name", ["serve", "worker", "migrate"])
+def test_a_deployment_without_settings_is_told_which_and_where(name: str, tmp_path: Path) -> None:
+    done = run(name, settings={}, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "PAYMENTS_DATABASE_URL" in done.stderr
+    assert "payments up" in done.stderr
+    assert ("PAYMENTS_SECRET_KEY" in done.stderr) == (name != "migrate")
+
+
+# ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def findings(done: subprocess.CompletedProcess[str]) -> Mapping[str, str]:
+    """Return the mark of each finding; of several with one name the last."""
+    return {name: mark for mark, name in re.findall(r"^(\S) ([a-z ]+): ", done.stdout, re.MULTILINE)}
+
+
+def test_doctor_finds_everything_well_where_it_is(database_url: str, redis_url: str, tmp_path: Path) -> None:
+    settings = {
+        "PAYMENTS_DATABASE_URL": database_url,
+        "PAYMENTS_REDIS_URL": redis_url,
+        "PAYMENTS_SECRET_KEY": SECRET_KEY,
+    }
+    done = run("doctor", settings=settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout
+    assert set(findings(done).values()) == {"✓"}, done.stdout
+
+
+def test_doctor_names_each_thing_that_is_away_and_shows_no_secret(tmp_path: Path) -> None:
+    done = run("doctor", settings=NOBODY, cwd=tmp_path)
+    assert done.returncode == 1
+    found = findings(done)
+    assert {name: found[name] for name in ("database", "migrations", "clock", "redis", "queue")} == {
+        "database": "✗",
+        "migrations": "✗",
+        "clock": "✗",
+        "redis": "-",
+        "queue": "-",
+    }, done.stdout
+    assert "very-secret" not in done.stdout + done.stderr
+    assert SECRET_KEY not in done.stdout + done.stderr
+
+
+def test_doctor_says_what_hides_our_packages(tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign" / "adapters"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").touch()
+    done = run("doctor", settings={"PYTHONPATH": str(foreign.parent)}, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"✗ packages: adapters of this project is hidden by {foreign}" in done.stdout
+
+
+# ── listen ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_listen_takes_what_is_signed_and_refuses_what_is_not(tmp_path: Path) -> None:
+    port = free_port()
+    body = json.dumps({"type": "webhook.test", "sequence": None, "data": {}}).encode()
+    headers = sign([WEBHOOK_SECRET], id="evt_1", at=datetime.now(UTC), body=body)
+    with running("listen", "--port", str(port), "--secret", WEBHOOK_SECRET, settings={}, cwd=tmp_path) as listener:
+        wait_for_words(listener, tmp_path, "Listening on")
+        url = f"http://127.0.0.1:{port}/"
+        assert httpx.post(url, content=body, headers=headers, trust_env=False).status_code == 204
+        assert httpx.post(url, content=body + b" ", headers=headers, trust_env=False).status_code == 400
+        assert end(listener, signal.SIGINT) == 0
+    said = said_in(tmp_path)
+    assert "✓ webhook.test evt_1" in said
+    assert "✗ webhook.test evt_1" in said
+
+
+def test_listen_registers_itself_and_removes_itself_at_the_end(tmp_path: Path) -> None:
+    port, data = free_port(), tmp_path / ".payments"
+    ears = tmp_path / "ears"
+    ears.mkdir()
+    with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        settings = {"MERCHANT_API_KEY": merchant_of(data)["api_key"]}
+        url = f"http://127.0.0.1:{port}"
+        with running("listen", "--port", "0", "--register", url, settings=settings, cwd=ears) as listener:
+            wait_for_words(listener, ears, "Listening on")
+            with api_of(port, data) as api:
+                pay(api, data)
+                wait_for_words(listener, ears, "✓ transaction.succeeded")
+                assert end(listener, signal.SIGTERM) == 0
+                assert api.get("/api/webhooks/").json()["results"] == []

@@ -1,0 +1,386 @@
+"""The command without servers: what it says, what it keeps, what it believes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import click
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from entrypoints.cli.app import payments as command_line
+from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
+from entrypoints.cli.demo import tell
+from entrypoints.cli.demo_merchant import DemoMerchant, demo_merchant
+from entrypoints.cli.failure import CommandFailed, Stopped, first_of, line_of
+from entrypoints.cli.paste import curl_lines
+from entrypoints.cli.receiver import ACCEPTED, Received, Receiver
+from entrypoints.cli.running import run
+from entrypoints.cli.screen import Screen, printable
+from entrypoints.cli.story import PromiseBroken, Story, check
+from entrypoints.http.app import create_app
+from entrypoints.http.server import Application
+from entrypoints.services import Services
+from entrypoints.settings import LOOPBACK, Settings
+from entrypoints.wiring import in_memory
+from entrypoints.worker import run_worker
+from payments_core import InvalidCredentials, LogIn
+from payments_core.ports import Answered, Notification, Unreached
+from payments_core.webhook import sign
+
+SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+ROOT: Final = Path(__file__).parents[2]
+COMMANDS: Final = ("up", "demo", "serve", "worker", "migrate", "listen", "merchant", "shell", "doctor")
+
+
+# ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_help_names_every_command() -> None:
+    said = CliRunner().invoke(command_line, ["--help"]).output
+    assert [name for name in COMMANDS if f"\n  {name} " not in said] == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_each_command_has_an_example(name: str) -> None:
+    path = ["merchant", "create"] if name == "merchant" else [name]
+    said = CliRunner().invoke(command_line, [*path, "--help"]).output
+    assert "Example" in said
+    assert "payments " in said.partition("Example")[2]
+
+
+def test_help_loads_nothing_heavy() -> None:
+    heavy = ("litestar", "sqlalchemy", "uvicorn", "aiohttp", "rich", "taskiq", "cryptography")
+    code = f"""
+import sys
+from entrypoints.cli.app import payments
+payments(["--help"], standalone_mode=False)
+assert not sys.modules.keys() & set({heavy})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_the_extras_one_line_says_what_to_install() -> None:
+    # -S: without site-packages, so that nothing but the standard library and this project is there.
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "entrypoints.cli", "up"],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        'Error: The command needs packages that are not installed: pip install "payments-core[server,embedded]"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (InvalidCredentials("The password is wrong."), "The password is wrong."),
+        (DataDirectoryUnusable("Choose another."), "Choose another."),
+        (ModuleNotFoundError(name="litestar.x"), "The package litestar is not installed"),
+        (ModuleNotFoundError(name="adapters.x"), "`payments doctor` says so"),
+        (PermissionError(13, "Permission denied", "/some/file"), "/some/file: Permission denied."),
+        (ValueError("two\nlines"), "ValueError: two"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_a_failure_is_told_in_words(error: Exception, line: str) -> None:
+    assert line in line_of(error)
+
+
+def test_what_a_task_group_wraps_is_told_and_not_its_cancellations() -> None:
+    cause = ValueError("the cause")
+    wrapped = BaseExceptionGroup("group", [asyncio.CancelledError(), ExceptionGroup("inner", [cause])])
+    assert first_of(wrapped) is cause
+
+
+def test_an_unforeseen_failure_is_one_line_and_with_debug_a_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command()
+    def break_down() -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setitem(command_line.commands, "break-down", break_down)
+    monkeypatch.delenv("PAYMENTS_LOG_LEVEL", raising=False)
+    plain = CliRunner().invoke(command_line, ["break-down"])
+    assert plain.exit_code == 1
+    assert len(plain.stderr.splitlines()) == 1
+    assert "out of luck" in plain.stderr
+    assert "Traceback" in CliRunner().invoke(command_line, ["--debug", "break-down"]).stderr
+    monkeypatch.setenv("PAYMENTS_LOG_LEVEL", "debug")
+    assert "Traceback" in CliRunner().invoke(command_line, ["break-down"]).stderr
+
+
+def test_a_file_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    screen = Screen()
+    screen.table([(True, "one", "[bold]well[/bold]"), (None, "two", "weak"), (False, "three", "wrong")])
+    assert capsys.readouterr().out == "✓ one: [bold]well[/bold]\n- two: weak\n✗ three: wrong\n"
+
+
+def test_progress_is_no_part_of_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with Screen().working("Something done"):
+        pass
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("✓ Something done (")
+
+
+def test_what_strangers_send_does_not_steer_the_terminal() -> None:
+    assert printable("evt_1\x1b[2J\r") == "evt_1?[2J?"
+
+
+def test_the_lines_to_paste_hold_the_address_and_both_keys() -> None:
+    lines = [line for _, line in curl_lines("http://127.0.0.1:8000", api_key="sk_test_1", payment_key="pk_test_1")]
+    assert len(lines) == 4
+    assert all("http://127.0.0.1:8000/api/" in line and "sk_test_1" in line for line in lines)
+    assert "pk_test_1" in lines[0]
+
+
+# ── signals ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_work_close_what_it_opened(number: signal.Signals) -> None:
+    closed: list[str] = []
+
+    async def work() -> None:
+        try:
+            os.kill(os.getpid(), number)
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0)
+            closed.append("closed")
+
+    with pytest.raises(Stopped) as stopped:
+        run(work())
+    assert stopped.value.signal_number == number
+    assert closed == ["closed"]
+
+
+def test_work_that_ends_by_itself_gives_its_result() -> None:
+    async def work() -> int:
+        return 7
+
+    assert run(work()) == 7
+
+
+# ── the data directory ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> DataDirectory:
+    made = DataDirectory(tmp_path / "data")
+    made.make()
+    return made
+
+
+def test_what_is_kept_is_its_owners_alone(directory: DataDirectory) -> None:
+    directory.secret_key()
+    assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.path.iterdir()} == {0o600}
+
+
+def test_the_directory_is_no_part_of_a_git_repository(directory: DataDirectory) -> None:
+    assert directory.read(".gitignore") == "*\n"
+
+
+def test_the_secret_key_is_made_once(directory: DataDirectory) -> None:
+    key = directory.secret_key()
+    assert len(key) >= 32
+    assert DataDirectory(directory.path).secret_key() == key
+    assert {path.name for path in directory.path.iterdir()} == {".gitignore", "secret_key"}
+
+
+def test_two_directories_have_two_keys(directory: DataDirectory, tmp_path: Path) -> None:
+    other = DataDirectory(tmp_path / "other")
+    other.make()
+    assert other.secret_key() != directory.secret_key()
+
+
+def test_a_damaged_secret_key_is_never_replaced(directory: DataDirectory) -> None:
+    directory.write("secret_key", "")
+    with pytest.raises(DataDirectoryUnusable, match="damaged"):
+        directory.secret_key()
+    assert directory.read("secret_key") == ""
+
+
+def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(DataDirectoryUnusable, match="--data-dir"):
+            DataDirectory(path).make()
+
+
+# ── the demo merchant ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def services() -> AsyncIterator[Services]:
+    async with in_memory() as services:
+        yield services
+
+
+async def test_the_demo_merchant_is_made_once(services: Services, directory: DataDirectory) -> None:
+    made = await demo_merchant(services.payments, directory)
+    assert await demo_merchant(services.payments, directory) == made
+    caller = await services.payments.authenticator.by_api_key(made.api_key)
+    session = await services.payments.log_in(LogIn(email=made.email, password=made.password))
+    assert isinstance(session.json["merchant"], dict)
+    assert session.json["merchant"]["id"] == caller.merchant
+
+
+async def test_a_start_that_was_killed_before_it_kept_the_keys_finds_its_account_again(
+    services: Services, directory: DataDirectory
+) -> None:
+    made = await demo_merchant(services.payments, directory)
+    kept = {"email": made.email, "password": made.password}
+    directory.write("demo_merchant.json", json.dumps(kept))
+    again = await demo_merchant(services.payments, directory)
+    assert (again.email, again.password) == (made.email, made.password)
+    first = await services.payments.authenticator.by_api_key(made.api_key)
+    second = await services.payments.authenticator.by_api_key(again.api_key)
+    assert first.merchant == second.merchant
+
+
+async def test_another_store_gets_the_same_merchant_with_keys_of_its_own(directory: DataDirectory) -> None:
+    merchants: list[DemoMerchant] = []
+    for _ in range(2):
+        async with in_memory() as services:
+            merchants.append(await demo_merchant(services.payments, directory))
+            await services.payments.authenticator.by_api_key(merchants[-1].api_key)
+    assert merchants[0].email == merchants[1].email
+    assert merchants[0].api_key != merchants[1].api_key
+
+
+# ── the receiver ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+BODY: Final = b'{"type": "webhook.test", "sequence": null}'
+
+
+def signed(body: bytes = BODY, secret: str = SECRET) -> Mapping[str, str]:
+    return sign([secret], id="evt_1", at=datetime.now(UTC), body=body)
+
+
+def in_process(app: Application) -> httpx.ASGITransport:
+    return httpx.ASGITransport(app)
+
+
+async def post(receiver: Receiver, body: bytes, headers: Mapping[str, str], method: str = "POST") -> int:
+    async with httpx.AsyncClient(transport=in_process(receiver), base_url="http://receiver") as client:
+        return (await client.request(method, "/", content=body, headers=headers)).status_code
+
+
+async def test_a_webhook_that_is_signed_is_heard_and_accepted() -> None:
+    heard: list[Received] = []
+    assert await post(Receiver(hear=heard.append, secret=SECRET), BODY, signed()) == ACCEPTED
+    assert [(each.id, each.refusal, each.event["type"]) for each in heard] == [("evt_1", None, "webhook.test")]
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (BODY + b" ", signed()),
+        (BODY, signed(secret="whsec_" + "A" * 32)),
+        (BODY, {}),
+    ],
+)
+async def test_a_webhook_that_is_not_what_its_sender_signed_is_refused(body: bytes, headers: Mapping[str, str]) -> None:
+    heard: list[Received] = []
+    assert await post(Receiver(hear=heard.append, secret=SECRET), body, headers) == 400
+    assert [each.refusal is None for each in heard] == [False]
+
+
+async def test_a_receiver_that_is_told_to_fail_fails_for_what_is_signed() -> None:
+    receiver = Receiver(hear=lambda _: None, secret=SECRET, status=500)
+    assert await post(receiver, BODY, signed()) == 500
+    assert await post(receiver, BODY, {}) == 400
+
+
+async def test_nothing_larger_than_a_webhook_is_read_and_nothing_but_post_is_heard() -> None:
+    heard: list[Received] = []
+    receiver = Receiver(hear=heard.append, secret=SECRET)
+    large = b"x" * (64 * 1024 + 1)
+    assert await post(receiver, large, signed(large)) == 413
+    assert await post(receiver, b"", {}, method="GET") == 405
+    assert heard == []
+
+
+# ── the story ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Post:
+    """Hands notifications to a receiver in this process; `loses` those of a type, `garbles` their bodies."""
+
+    def __init__(self, *, loses: str | None = None, garbles: bool = False) -> None:
+        self.receiver: Receiver | None = None
+        self._loses = loses
+        self._garbles = garbles
+
+    def refuses(self, url: str, /) -> str | None:
+        return None
+
+    async def send(self, notification: Notification, /) -> Answered | Unreached:
+        assert self.receiver is not None
+        if self._loses is not None and self._loses in notification.body.decode():
+            return Answered(status_code=204, milliseconds=0, excerpt="")
+        body = notification.body + (b" " if self._garbles else b"")
+        status = await post(self.receiver, body, notification.headers)
+        return Answered(status_code=status, milliseconds=0, excerpt="")
+
+
+async def tell_over(notifier: Post, *, patience_seconds: float = 5.0, works: bool = True) -> None:
+    """Tell the story over an API and a worker in memory, without a socket."""
+    settings = Settings(webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+    stop = asyncio.Event()
+    async with in_memory(settings, notifier=notifier) as services:
+        transport = in_process(create_app(services))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as client:
+            story = Story(client=client, listens_at="http://127.0.0.1:9999/", patience_seconds=patience_seconds)
+            notifier.receiver = story.receiver
+            worker = asyncio.create_task(run_worker(services, stop=stop)) if works else None
+            try:
+                await tell(story, Screen())
+            finally:
+                stop.set()
+                if worker is not None:
+                    await worker
+
+
+async def test_the_story_is_told_to_its_end(capsys: pytest.CaptureFixture[str]) -> None:
+    await tell_over(Post())
+    assert capsys.readouterr().out.count("✓") == 10
+
+
+async def test_a_webhook_that_never_comes_breaks_the_story() -> None:
+    with pytest.raises(CommandFailed, match=r"Webhooks arrive.*promised .*refund\.succeeded.*came"):
+        await tell_over(Post(loses="refund.succeeded"), patience_seconds=0.5)
+
+
+async def test_a_webhook_that_was_changed_on_its_way_breaks_the_story() -> None:
+    with pytest.raises(CommandFailed, match=r"Webhooks arrive.*refused for their signature"):
+        await tell_over(Post(garbles=True), patience_seconds=0.5)
+
+
+async def test_a_payment_that_nobody_processes_breaks_the_story() -> None:
+    with pytest.raises(CommandFailed, match=r"processed.*promised succeeded, came pending"):
+        await tell_over(Post(), patience_seconds=0.1, works=False)
+
+
+def test_a_promise_that_is_kept_says_nothing_and_a_broken_one_both_sides() -> None:
+    check("a number", promised=1, came=1)
+    with pytest.raises(PromiseBroken, match="a number: promised 1, came 2"):
+        check("a number", promised=1, came=2)

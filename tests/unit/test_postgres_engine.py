@@ -1,0 +1,19 @@
+"""Which URLs make an engine."""
+
+import pytest
+
+from adapters.postgres.engine import driver_url
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_every_way_to_write_postgres_means_psycopg(scheme: str) -> None:
+    url = driver_url(f"{scheme}://merchant:s%40crt@db.example.com:5433/payments?sslmode=require")
+    made = url.render_as_string(hide_password=False)
+    assert made == "postgresql+psycopg://merchant:s%40crt@db.example.com:5433/payments?sslmode=require"
+
+
+@pytest.mark.parametrize("url", ["", "payments", "mysql://localhost/payments", "postgresql+asyncpg://localhost/payments"])
+def test_other_urls_are_refused_without_showing_their_password(url: str) -> None:
+    with pytest.raises(ValueError, match="postgresql://") as refused:
+        driver_url(url.replace("//", "//me:hush@"))
+    assert "hush" not in str(refused.value)

@@ -1,0 +1,259 @@
+"""Settings: read once, refused clearly, the same in the dataclass, in `.env.example` and in the README."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+
+from adapters.sandbox import parse_latency
+from adapters.security.keys import SecretKeys
+from entrypoints.parsing import latency, secret_keys
+from entrypoints.settings import LOOPBACK, SETTINGS, Settings, SettingsError, read_settings
+from payments_core.limits import LOGIN_PER_ADDRESS
+
+ROOT = Path(__file__).parents[2]
+SECRET = "kP3vXq9RtL7wZ2mB8nC5jH1sD6fG4yA0"
+OTHER = "Zx8cV2bN6mQ1wE5rT9yU3iO7pA4sD0fG"
+
+
+def read(**given: str) -> Settings:
+    environ = {"PAYMENTS_SECRET_KEY": SECRET} | {f"PAYMENTS_{name.upper()}": text for name, text in given.items()}
+    return read_settings(environ, env_file=None)
+
+
+def refusal(**given: str) -> str:
+    with pytest.raises(SettingsError) as refused:
+        read(**given)
+    return str(refused.value)
+
+
+def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
+    assert read() == Settings(secret_key=SECRET)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "value"),
+    [
+        ("env", "Production", "production"),
+        ("database_url", "postgresql://u:p@h:5432/n", "postgresql://u:p@h:5432/n"),
+        ("database_url", "postgresql+psycopg://postgres@/postgres?host=/tmp/x", None),
+        ("redis_url", "unix:///tmp/valkey.sock", "unix:///tmp/valkey.sock"),
+        ("secret_key", f"{SECRET},{OTHER}", f"{SECRET},{OTHER}"),
+        ("webhook_allowed_networks", "10.0.0.0/8, ::1/128", (ip_network("10.0.0.0/8"), ip_network("::1/128"))),
+        ("webhook_allow_http", "on", True),
+        ("webhook_allow_http", "False", False),
+        ("webhook_ports", "443, 8080", frozenset({443, 8080})),
+        ("registration", "closed", "closed"),
+        ("metrics_port", "0", 0),
+        ("metrics_host", "0.0.0.0", "0.0.0.0"),
+        ("rate_limits", "off", False),
+        ("limit_login_address", "5/2h", dataclasses.replace(LOGIN_PER_ADDRESS, amount=5, per_seconds=7200)),
+        ("sandbox_latency_seconds", "3-5", (3.0, 5.0)),
+        ("sandbox_approval_rate", "0.8", 0.8),
+        ("sandbox_seed", "7", 7),
+        ("trusted_proxies", "192.168.1.1/32", (ip_network("192.168.1.1/32"),)),
+        ("log_level", "WARNING", "warning"),
+        ("log_format", "json", "json"),
+    ],
+)
+def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -> None:
+    assert getattr(read(**{field: text}), field) == (text if value is None else value)
+
+
+@pytest.mark.parametrize(
+    ("field", "text", "line"),
+    [
+        ("env", "staging", '"staging" is not one of development, production'),
+        ("metrics_port", "abc", '"abc" is not a number from 0 to 65535'),
+        ("metrics_port", "65536", '"65536" is not a number from 0 to 65535'),
+        ("metrics_port", "-1", '"-1" is not a number from 0 to 65535'),
+        ("metrics_port", "٣", '"٣" is not a number from 0 to 65535'),
+        ("metrics_host", "not a host", '"not a host" is neither an address nor a host name'),
+        ("webhook_ports", "443,", '"" is not a number from 1 to 65535'),
+        ("webhook_allowed_networks", "10.0.0.1/8", '"10.0.0.1/8" is not a network such as 10.0.0.0/8 or ::1/128'),
+        ("webhook_allow_http", "maybe", '"maybe" is neither on nor off'),
+        ("rate_limits", "2", '"2" is neither on nor off'),
+        ("limit_api", "100", '"100" is not a rate such as 10/15m: a number, a slash, a time in s, m or h'),
+        ("limit_api", "0/1s", '"0/1s" is not a rate from 1 to 1000000 in 1 s to 24 h'),
+        ("sandbox_approval_rate", "nan", '"nan" is not a number from 0 to 1'),
+        ("sandbox_approval_rate", "1.1", '"1.1" is not a number from 0 to 1'),
+        ("sandbox_latency_seconds", "5-3", '"5-3" is not from 0 to 60 seconds, the smaller number first'),
+        ("trusted_proxies", "proxy", '"proxy" is not a network'),
+        ("log_level", "loud", '"loud" is not one of debug, info, warning, error'),
+    ],
+)
+def test_a_value_that_does_not_parse_gets_one_clear_line(field: str, text: str, line: str) -> None:
+    said = refusal(**{field: text})
+    assert said.startswith(f"PAYMENTS_{field.upper()}: {line}")
+    assert "\n" not in said
+
+
+def test_all_wrong_values_are_said_at_once_a_line_each() -> None:
+    said = refusal(metrics_port="abc", log_level="loud", env="staging")
+    assert [line.partition(":")[0] for line in said.splitlines()] == [
+        "PAYMENTS_ENV",
+        "PAYMENTS_METRICS_PORT",
+        "PAYMENTS_LOG_LEVEL",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("field", "secret"),
+    [("database_url", "mysql://u:hunter2@h/n"), ("redis_url", "hunter2"), ("secret_key", "hunter2")],
+)
+def test_a_secret_that_does_not_parse_is_not_shown(field: str, secret: str) -> None:
+    said = refusal(**{field: secret})
+    assert said.startswith(f"PAYMENTS_{field.upper()}: ")
+    assert "hunter2" not in said
+
+
+def test_settings_print_without_their_secrets() -> None:
+    settings = read(database_url="postgresql://u:hunter2@h/n", redis_url="redis://:hunter2@h")
+    assert "hunter2" not in repr(settings)
+    assert SECRET not in repr(settings)
+
+
+def test_a_secret_key_is_required_unless_the_command_brings_one() -> None:
+    with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY: is not set; make one with"):
+        read_settings({}, env_file=None)
+    assert read_settings({}, env_file=None, defaults=Settings(secret_key=SECRET)).secret_key == SECRET
+    assert read_settings({}, env_file=None, needs_secret=False).secret_key is None
+
+
+def test_each_of_several_secret_keys_must_be_long_enough() -> None:
+    assert "key 2 of 2 has 5 bytes, at least 32 are needed" in refusal(secret_key=f"{SECRET},short")
+
+
+@pytest.mark.parametrize("text", ["0", "0.2", "3-5", "60", "61", "5-3", "-1", "1-", "", "1e1", "0.1-0.2-0.3", "٣"])
+def test_a_latency_is_what_the_sandbox_takes(text: str) -> None:
+    def outcome(read: Callable[[str], object]) -> object:
+        try:
+            return read(text)
+        except ValueError:
+            return None
+
+    assert outcome(latency) == outcome(parse_latency)
+
+
+@pytest.mark.parametrize("text", [SECRET, f"{SECRET}, {OTHER}", "short", f"{SECRET},", ",".join([SECRET] * 17)])
+def test_secret_keys_are_what_signing_takes(text: str) -> None:
+    def accepted(read: Callable[[str], object]) -> bool:
+        try:
+            read(text)
+        except ValueError:
+            return False
+        return True
+
+    assert accepted(secret_keys) == accepted(SecretKeys.parse)
+
+
+def test_an_empty_text_is_not_set() -> None:
+    assert read(metrics_port="", database_url=" ", env="") == Settings(secret_key=SECRET)
+
+
+def test_defaults_of_a_command_give_way_to_the_environment() -> None:
+    local = Settings(secret_key=SECRET, webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+    assert read_settings({}, env_file=None, defaults=local) == local
+    changed = read_settings({"PAYMENTS_WEBHOOK_ALLOW_HTTP": "off"}, env_file=None, defaults=local)
+    assert changed == dataclasses.replace(local, webhook_allow_http=False)
+
+
+class TestAnEnvFile:
+    def test_is_read_and_the_environment_wins(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_text(f"PAYMENTS_SECRET_KEY={SECRET}\nPAYMENTS_METRICS_PORT=1\nPAYMENTS_SANDBOX_SEED='7'\n")
+        settings = read_settings({"PAYMENTS_METRICS_PORT": "2", "PAYMENTS_SANDBOX_SEED": ""}, env_file=file)
+        assert (settings.secret_key, settings.metrics_port, settings.sandbox_seed) == (SECRET, 2, 7)
+
+    def test_refers_to_no_other_variable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HOME", "/nowhere")
+        file = tmp_path / ".env"
+        file.write_text(f"PAYMENTS_SECRET_KEY={SECRET}${{HOME}}$HOME\n")
+        assert read_settings({}, env_file=file).secret_key == f"{SECRET}${{HOME}}$HOME"
+
+    def test_may_be_missing(self, tmp_path: Path) -> None:
+        assert read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=tmp_path / ".env").secret_key == SECRET
+
+    def test_that_is_the_example_gives_the_defaults(self, tmp_path: Path) -> None:
+        example = (ROOT / ".env.example").read_text()
+        file = tmp_path / ".env"
+        file.write_text(re.sub(r"^#(PAYMENTS_)", r"\1", example, flags=re.MULTILINE))
+        settings = read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=file)
+        shown = {"database_url", "redis_url"}
+        plain = dataclasses.replace(settings, **dict.fromkeys(shown), notices=())  # type: ignore[arg-type]  # both optional
+        assert plain == Settings(secret_key=SECRET)
+
+
+class TestNotices:
+    def test_name_what_is_unknown_and_what_was_meant(self) -> None:
+        environ = {"PAYMENTS_METRIC_PORT": "1", "PAYMENTS_PORT": "tcp://10.0.0.1:80", "OTHER": "x"}
+        settings = read_settings({**environ, "PAYMENTS_SECRET_KEY": SECRET}, env_file=None)
+        assert settings.notices == (
+            "PAYMENTS_METRIC_PORT is no setting; did you mean PAYMENTS_METRICS_PORT?",
+            "PAYMENTS_PORT is no setting and is ignored",
+        )
+
+    def test_name_what_weakens_an_installation(self) -> None:
+        settings = read(webhook_allow_http="on", webhook_allowed_networks="10.0.0.0/8", rate_limits="off")
+        names = [notice.partition(":")[0] for notice in settings.notices]
+        assert names == ["PAYMENTS_WEBHOOK_ALLOWED_NETWORKS", "PAYMENTS_WEBHOOK_ALLOW_HTTP", "PAYMENTS_RATE_LIMITS"]
+
+    def test_pass_over_what_a_command_of_development_brings_along(self) -> None:
+        local = Settings(secret_key=SECRET, webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+        assert read_settings({}, env_file=None, defaults=local).notices == ()
+        production = read_settings({"PAYMENTS_ENV": "production"}, env_file=None, defaults=local)
+        assert len(production.notices) == 2
+
+
+class TestProduction:
+    def test_closes_registration_unless_it_is_opened(self) -> None:
+        assert read(env="production").registration == "closed"
+        opened = read(env="production", registration="open")
+        assert opened.registration == "open"
+        assert opened.notices == ("PAYMENTS_REGISTRATION: anybody can open an account",)
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "development-secret-key-0123456789abcdef",
+            "CHANGE-ME-CHANGE-ME-CHANGE-ME-CHANGE-ME",
+            "0" * 40,
+            f"{SECRET}, insecure-insecure-insecure-insecure",
+        ],
+    )
+    def test_refuses_a_secret_that_somebody_copied(self, secret: str) -> None:
+        assert refusal(env="production", secret_key=secret).startswith("PAYMENTS_SECRET_KEY: looks like a placeholder")
+        assert read(secret_key=secret).secret_key == secret
+
+    def test_refuses_to_start_without_a_secret(self) -> None:
+        with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY"):
+            read_settings({"PAYMENTS_ENV": "production"}, env_file=None)
+
+
+class TestTheTable:
+    def test_has_each_field_of_the_settings_once(self) -> None:
+        fields = [field.name for field in dataclasses.fields(Settings) if field.name != "notices"]
+        assert [setting.field for setting in SETTINGS] == fields
+
+    def test_gives_defaults_that_are_those_of_the_dataclass(self) -> None:
+        words = {"empty", "none"}
+        for setting in SETTINGS:
+            plain = re.fullmatch(r"[^`, ]+(,[^`, ]+)*", setting.default)
+            if plain and setting.default not in words:
+                assert setting.read(setting.default) == getattr(Settings(), setting.field), setting.name
+
+    def test_is_the_order_of_the_example_file(self) -> None:
+        example = (ROOT / ".env.example").read_text()
+        assert re.findall(r"^#?(PAYMENTS_[A-Z_]+)=", example, flags=re.MULTILINE) == [each.name for each in SETTINGS]
+
+    def test_is_in_the_readme(self) -> None:
+        readme = (ROOT / "README.md").read_text()
+        section = re.search(r"^## Settings$(.*?)(^## |\Z)", readme, flags=re.MULTILINE | re.DOTALL)
+        if section is None:
+            pytest.skip("the README has no settings yet")
+        assert re.findall(r"^\| `(PAYMENTS_[A-Z_]+)`", section[1], flags=re.MULTILINE) == [
+            setting.name for setting in SETTINGS
+        ]
