@@ -10,7 +10,6 @@ from entrypoints.counted import (
     CountedGateway,
     CountedLimits,
     CountedNotifier,
-    CountedProcessor,
     NoLimits,
 )
 from entrypoints.metrics import Metrics
@@ -78,9 +77,6 @@ def assemble(settings: Settings, adapters: Adapters, metrics: Metrics) -> Servic
             entropy=adapters.entropy,
             encode=adapters.encode,
         )
-    )
-    payments.processor = CountedProcessor(
-        units=payments.processor.units, clock=adapters.clock, gateways=gateways, metrics=metrics
     )
     return Services(
         settings=settings,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import final
 
 from entrypoints.metrics import Metrics
-from payments_core.errors import LeaseLost
 from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
-from payments_core.job import FAILURES_MAX, Job
 from payments_core.limits import Allowance, Limit
 from payments_core.ports import Answered, Cache, Gateway, Notification, Notifier, RateLimits, Unreached
-from payments_core.use_cases.process_job import Processor
 
 
 @final
@@ -111,22 +107,3 @@ class CountedGateway:
         sighting = await self._gateway.lookup(submission)
         self._metrics.gateway_answered(self.capabilities.name, type(sighting).__name__.lower())
         return sighting
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CountedProcessor(Processor):
-    """Does jobs and counts how each try ended."""
-
-    metrics: Metrics
-
-    async def process(self, job: Job) -> None:
-        """Do what the job says, as far as it can be done now. Raises LeaseLost."""
-        try:
-            await Processor.process(self, job)  # `super()` without arguments does not work with slots
-        except LeaseLost:
-            self.metrics.job_ended(job.kind, "lost")
-            raise
-        except Exception:
-            self.metrics.job_ended(job.kind, "dead" if job.failures + 1 >= FAILURES_MAX else "failed")
-            raise
-        self.metrics.job_ended(job.kind, "done")

@@ -39,7 +39,7 @@ class Metrics:
         self._requests.labels(route, known, str(status)).observe(seconds)
 
     def job_ended(self, kind: str, outcome: str) -> None:
-        """Count one try at a job: done, failed (due again), dead, lost (its lease ran out)."""
+        """Count one try at a job, by how it ended (`payments_core.worker.End`)."""
         self._jobs.labels(kind, outcome).inc()
 
     def delivery_attempted(self, outcome: str) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -48,15 +49,19 @@ def sharing_metrics(settings: Settings) -> Generator[SharedMetrics, None, None]:
     if directory is None:
         yield SharedMetrics(metrics=Metrics(), directory=None, settings=settings, alone=True)
         return
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    held = _hold(directory)
+    before = os.environ.get(DIRECTORY_VARIABLE), values.ValueClass
+    os.environ[DIRECTORY_VARIABLE] = str(directory)
+    # The library chooses by the variable when it is first imported, which was before the settings were read.
+    values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]  # the library leaves it open
     try:
-        alone = _begin_anew(directory, descriptor)
-        os.environ[DIRECTORY_VARIABLE] = str(directory)
-        # The library chooses by the variable when it is first imported, which was before the settings were read.
-        values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]  # the library leaves it open
-        yield SharedMetrics(metrics=Metrics(), directory=directory, settings=settings, alone=alone)
+        yield SharedMetrics(metrics=Metrics(), directory=directory, settings=settings, alone=held.alone)
     finally:
-        os.close(descriptor)
+        os.environ.pop(DIRECTORY_VARIABLE)
+        if before[0] is not None:
+            os.environ[DIRECTORY_VARIABLE] = before[0]
+        values.ValueClass = before[1]
+        _let_go(directory, held)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,14 +159,39 @@ def _mark(settings: Settings) -> str:
     return hmac.new(key, b"metrics " + (settings.database_url or "").encode(), hashlib.sha256).hexdigest()[:12]
 
 
-def _begin_anew(directory: Path, descriptor: int) -> bool:
-    """Hold the directory with others; return whether nobody else does, and drop then what earlier processes left."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """The shared lock on a directory; `alone`: nobody else had it, and what earlier processes left is dropped."""
+
+    descriptor: int
+    alone: bool
+
+
+def _hold(directory: Path) -> _Held:
+    """Hold the directory together with the other processes."""
+    while True:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        alone = _try_to_own(descriptor)
+        if alone:
+            for left in directory.glob("*.db"):
+                left.unlink()
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if (directory / LOCK).exists() and os.path.samestat((directory / LOCK).stat(), os.fstat(descriptor)):
+            return _Held(descriptor=descriptor, alone=alone)
+        os.close(descriptor)  # the last process before us removed the directory meanwhile
+
+
+def _let_go(directory: Path, held: _Held) -> None:
+    """Let the directory go; the last one removes it."""
+    if _try_to_own(held.descriptor):
+        shutil.rmtree(directory, ignore_errors=True)
+    os.close(held.descriptor)
+
+
+def _try_to_own(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
         return False
-    for left in directory.glob("*.db"):
-        left.unlink()
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
     return True

@@ -48,7 +48,7 @@ POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
 RING_AGAIN_SECONDS: Final = 0.1
 encode: Final = msgspec.json.Encoder().encode
-"""Writes what `payments_core.values.encode_json` writes, several times faster. (Floats may differ; no answer has one.)"""
+"""Writes what `payments_core.values.encode_json` writes, several times faster (no answer has a float)."""
 
 
 @asynccontextmanager

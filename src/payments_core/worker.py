@@ -7,12 +7,13 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
+from enum import StrEnum
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from payments_core.errors import LeaseLost, Unavailable
 from payments_core.ids import DeliveryId, EndpointId, JobId
-from payments_core.job import CLAIM_BATCH_MAX, LEASE, Job
+from payments_core.job import CLAIM_BATCH_MAX, FAILURES_MAX, LEASE, Job
 from payments_core.payments import Payments
 from payments_core.ports import ClaimedDelivery, Claims, Clock
 
@@ -26,21 +27,48 @@ HAND_BACK_SECONDS: Final = 1.0
 _log = logging.getLogger(__name__)
 
 
+class End(StrEnum):
+    """How one try at a job ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    DEAD = "dead"
+    LOST = "lost"
+    STORE_AWAY = "store_away"
+
+
+JobEnded: TypeAlias = Callable[[Job, End], None]
+
+
+def _nobody_counts(_job: Job, _end: End) -> None:
+    """Let a try at a job pass uncounted."""
+
+
 class Worker:
     """Does due jobs and deliveries.
 
     `sweep` claims and starts what there is room for; `heartbeat` keeps the leases of what is under way; `stop` ends.
-    `wake` is called when something was finished, because that may have made more work or more room.
+    `wake` is called when something was finished, because that may have made more work or more room; `job_ended` hears
+    of every try at a job.
     """
 
-    def __init__(self, payments: Payments, claims: Claims, clock: Clock, *, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        payments: Payments,
+        claims: Claims,
+        clock: Clock,
+        *,
+        wake: Callable[[], None],
+        job_ended: JobEnded = _nobody_counts,
+    ) -> None:
         self._payments = payments
         self._claims = claims
         self._clock = clock
         self._wake = wake
+        self._tell = job_ended
         # By claim, not by id: this worker itself may claim again what it lost by a pause longer than the lease.
-        self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[None]]] = {}
-        self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[None]]] = {}
+        self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[End]]] = {}
+        self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[End]]] = {}
         self._each: Counter[EndpointId] = Counter()
 
     @property
@@ -120,14 +148,17 @@ class Worker:
             task.add_done_callback(partial(self._delivery_ended, each))
         return len(claimed) == limit
 
-    def _start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
+    def _start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[End]:
         return asyncio.create_task(_guarded(work, name), name=name)
 
-    def _job_ended(self, job: Job, _task: asyncio.Task[None]) -> None:
+    def _job_ended(self, job: Job, task: asyncio.Task[End]) -> None:
         del self._jobs[job.id, job.lease_token]
+        if not task.cancelled():
+            end = task.result()
+            self._tell(job, End.DEAD if end is End.FAILED and job.failures + 1 >= FAILURES_MAX else end)
         self._wake()
 
-    def _delivery_ended(self, claimed: ClaimedDelivery, _task: asyncio.Task[None]) -> None:
+    def _delivery_ended(self, claimed: ClaimedDelivery, _task: asyncio.Task[End]) -> None:
         del self._deliveries[claimed.delivery.id, claimed.delivery.lease_token]
         endpoint = claimed.endpoint.id
         self._each[endpoint] -= 1
@@ -136,13 +167,17 @@ class Worker:
         self._wake()
 
 
-async def _guarded(work: Awaitable[None], name: str) -> None:
-    """Nothing that one piece of work does ends the worker; its lease or its own record brings it back."""
+async def _guarded(work: Awaitable[None], name: str) -> End:
+    """Say how it ended: nothing that one piece of work does ends the worker; its lease or its record brings it back."""
     try:
         await work
     except LeaseLost:
         _log.warning("%s: its lease ran out and somebody else has it", name)
+        return End.LOST
     except Unavailable as error:
         _log.warning("%s: %s; it is claimed again when its lease runs out", name, error.message)
+        return End.STORE_AWAY
     except Exception:
         _log.exception("%s failed", name)
+        return End.FAILED
+    return End.DONE

@@ -8,13 +8,14 @@ import time
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import psycopg
 import pytest
 import redis
 
+from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
 from tests.integration.servers import Server
 
@@ -29,11 +30,17 @@ class Service:
     other: str
 
 
-@pytest.fixture
-def service(database_url: str, redis_url: str, tmp_path: Path) -> Generator[Service, None, None]:
+@pytest.fixture(scope="module")
+def service(
+    running_postgres: EmbeddedPostgres, running_valkey: EmbeddedValkey, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Service, None, None]:
+    """Started once: what a test does to the servers under it, the processes have to survive."""
+    tmp_path = tmp_path_factory.mktemp("service")
+    with psycopg.connect(running_postgres.dsn, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE promises")
     settings = {
-        "PAYMENTS_DATABASE_URL": database_url,
-        "PAYMENTS_REDIS_URL": redis_url,
+        "PAYMENTS_DATABASE_URL": running_postgres.url.replace("/postgres?", "/promises?"),
+        "PAYMENTS_REDIS_URL": running_valkey.url,
         "PAYMENTS_SECRET_KEY": SECRET_KEY,
         "PAYMENTS_METRICS_PORT": "0",
         "PAYMENTS_RATE_LIMITS": "off",
@@ -118,7 +125,7 @@ OpenShop = Callable[[str], Any]
 
 
 async def test_a_hundred_payments_with_one_idempotency_key_are_one_payment_with_one_answer(open_shop: OpenShop) -> None:
-    shop: Shop = await open_shop("shop@example.com")
+    shop: Shop = await open_shop("shop1@example.com")
     over = [shop.one, shop.other] * 50
     answers = await asyncio.gather(*(shop.pay(client, key="order-1") for client in over))
     assert {answer.status_code for answer in answers} == {201}
@@ -129,7 +136,7 @@ async def test_a_hundred_payments_with_one_idempotency_key_are_one_payment_with_
 
 
 async def test_of_fifty_refunds_at_once_as_many_succeed_as_the_amount_has_room_for(open_shop: OpenShop) -> None:
-    shop: Shop = await open_shop("shop@example.com")
+    shop: Shop = await open_shop("shop2@example.com")
     id = await shop.paid("100.00")
     over = [shop.one, shop.other] * 25
     answers = await asyncio.gather(
@@ -146,7 +153,7 @@ async def test_of_fifty_refunds_at_once_as_many_succeed_as_the_amount_has_room_f
 
 
 async def test_two_merchants_at_once_see_nothing_of_each_other_cached_pages_included(open_shop: OpenShop) -> None:
-    shops: list[Shop] = [await open_shop(f"shop{number}@example.com") for number in range(2)]
+    shops: list[Shop] = [await open_shop(f"neighbour{number}@example.com") for number in range(2)]
     ids = await asyncio.gather(*(shop.paid(f"1{number}.00") for number, shop in enumerate(shops)))
     for shop, own, foreign in ((shops[0], ids[0], ids[1]), (shops[1], ids[1], ids[0])):
         for client in (shop.one, shop.other) * 2:
@@ -160,7 +167,7 @@ async def test_two_merchants_at_once_see_nothing_of_each_other_cached_pages_incl
 
 
 async def test_what_a_webhook_tells_is_what_the_lists_show_at_that_moment(open_shop: OpenShop) -> None:
-    shop: Shop = await open_shop("shop@example.com")
+    shop: Shop = await open_shop("shop3@example.com")
     told: asyncio.Queue[tuple[str, list[str]]] = asyncio.Queue()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -214,11 +221,11 @@ async def _newest_is_seen_everywhere(shop: Shop) -> None:
 
 
 async def test_a_list_shows_what_was_just_done_whatever_happens_to_valkey(
-    open_shop: OpenShop, valkey_server: Server, redis_url: str
+    open_shop: OpenShop, valkey_server: Server
 ) -> None:
-    shop: Shop = await open_shop("shop@example.com")
+    shop: Shop = await open_shop("shop4@example.com")
     await _newest_is_seen_everywhere(shop)
-    with redis.Redis.from_url(redis_url) as client:
+    with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     await _newest_is_seen_everywhere(shop)
     await valkey_server.stop()
@@ -237,7 +244,7 @@ async def test_a_list_shows_what_was_just_done_whatever_happens_to_valkey(
 async def test_without_postgres_calls_are_answered_503_and_everything_recovers_by_itself(
     open_shop: OpenShop, postgres_server: Server
 ) -> None:
-    shop: Shop = await open_shop("shop@example.com")
+    shop: Shop = await open_shop("shop5@example.com")
     before = await shop.paid("10.00")
     await postgres_server.stop()
     for answer in (

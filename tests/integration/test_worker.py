@@ -6,12 +6,14 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpx
 import pytest
@@ -283,6 +285,10 @@ async def counted(port: int, line: str) -> float:
     return values[0] if values else -1
 
 
+def directories_of(port: int) -> list[Path]:
+    return list(Path(tempfile.gettempdir()).glob(f"payments-metrics-*-{port}-*"))
+
+
 async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
@@ -306,11 +312,31 @@ async def test_processes_of_a_host_share_one_metrics_port_and_end_on_sigterm(set
 
         await until(all_counted)
         assert await counted(port, "payments_jobs_dead") == 0
+        assert len(directories_of(port)) == 1
         for process in (first, second):
             status, said = await ended(process)
             assert status == 0
             assert "Traceback" not in said
             assert "Error" not in said
+        assert directories_of(port) == []
+
+
+async def test_the_metrics_port_is_taken_over_when_its_process_is_killed(settings: Settings) -> None:
+    port = free_port()
+    async with wire(settings) as api, process_of(settings, port) as first:
+
+        async def served() -> bool:
+            return await counted(port, "payments_jobs_dead") == 0
+
+        await until(served)
+        async with process_of(settings, port) as second:
+            await listening_to(api, 2)
+            first.kill()
+            await first.wait()
+            await until(served)
+            status, _ = await ended(second)
+    assert status == 0
+    assert directories_of(port) == []
 
 
 async def test_a_taken_metrics_port_only_warns(settings: Settings) -> None:

@@ -16,6 +16,7 @@ from adapters.memory.store import MemoryStore
 from adapters.sandbox.ledger import LedgerEntry, MemoryLedger, Recorded
 from entrypoints.services import Services
 from entrypoints.wiring import in_memory
+from entrypoints.worker.sweeper import make_worker
 from payments_core import (
     AddEndpoint,
     Caller,
@@ -190,7 +191,7 @@ async def begin() -> AsyncIterator[Begin]:
             services = await opened.enter_async_context(
                 in_memory(clock=clock, store=store, notifier=receivers, ledger=ledger)
             )
-            worker = Worker(services.payments, services.claims, clock, wake=lambda: None)
+            worker = make_worker(services, wake=lambda: None)
             story = Story(services, clock, store, ledger, receivers, worker)
             await story.begin()
             return story

@@ -12,7 +12,9 @@ def test_every_way_to_write_postgres_means_psycopg(scheme: str) -> None:
     assert made == "postgresql+psycopg://merchant:s%40crt@db.example.com:5433/payments?sslmode=require"
 
 
-@pytest.mark.parametrize("url", ["", "payments", "mysql://localhost/payments", "postgresql+asyncpg://localhost/payments"])
+@pytest.mark.parametrize(
+    "url", ["", "payments", "mysql://localhost/payments", "postgresql+asyncpg://localhost/payments"]
+)
 def test_other_urls_are_refused_without_showing_their_password(url: str) -> None:
     with pytest.raises(ValueError, match="postgresql://") as refused:
         driver_url(url.replace("//", "//me:hush@"))

@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import (
+    CTE,
+    Column,
     ColumnElement,
     Executable,
     Integer,
@@ -167,13 +169,13 @@ class PostgresClaims:
 
     async def next_due_at(self) -> datetime | None:
         """Return when the next job or delivery that nobody holds is due, if there is one."""
-        first_job = select(jobs.c.due_at).where(_ALIVE, jobs.c.lease_expires_at.is_(None))
-        first_delivery = select(deliveries.c.due_at).where(PENDING, deliveries.c.lease_expires_at.is_(None))
-        firsts = [
-            first.order_by(first.selected_columns.due_at).limit(1).scalar_subquery()
-            for first in (first_job, first_delivery)
-        ]
-        (row,) = await self._rows(select(func.least(*firsts, type_=TIME).label("due_at")))
+        free_job = select(jobs.c.due_at).where(_ALIVE, jobs.c.lease_expires_at.is_(None))
+        first_job = free_job.order_by(jobs.c.due_at).limit(1).scalar_subquery()
+        waiting = _waiting_endpoints()
+        free_delivery = _pending_of(waiting, deliveries.c.due_at).where(deliveries.c.lease_expires_at.is_(None))
+        each = lateral(free_delivery.limit(1), "each")
+        first_delivery = select(func.min(each.c.due_at)).select_from(waiting.join(each, true())).scalar_subquery()
+        (row,) = await self._rows(select(func.least(first_job, first_delivery, type_=TIME).label("due_at")))
         due_at: datetime | None = row["due_at"]
         return due_at
 
@@ -188,30 +190,32 @@ class PostgresClaims:
                 await connection.execute(statement, parameters)
 
 
-def _of_each_endpoint(at: datetime, limit_each: int) -> Select[Any]:
-    """Lock the longest due deliveries of each endpoint, as many as it is allowed; pass over what others have locked.
-
-    It hops from endpoint to endpoint through an index, so that a long queue costs no more than a short one.
-    """
+def _waiting_endpoints() -> CTE:
+    """Return the endpoints with pending deliveries: one look into the index for each, however long its queue is."""
     key = (deliveries.c.merchant_id, deliveries.c.endpoint_id)
     one = select(*key).where(PENDING).order_by(*key).limit(1)
     waiting = select(one.subquery("first")).cte("waiting", recursive=True)
     beyond = lateral(one.where(tuple_(*key) > tuple_(waiting.c.merchant_id, waiting.c.endpoint_id)), "beyond")
-    waiting = waiting.union_all(select(beyond).select_from(waiting.join(beyond, true())))
+    return waiting.union_all(select(beyond).select_from(waiting.join(beyond, true())))
+
+
+def _pending_of(waiting: CTE, *columns: Column[Any]) -> Select[Any]:
+    """Select the pending deliveries of an endpoint, the longest due first."""
+    same = and_(deliveries.c.merchant_id == waiting.c.merchant_id, deliveries.c.endpoint_id == waiting.c.endpoint_id)
+    return select(*columns).where(same, PENDING).order_by(deliveries.c.due_at)
+
+
+def _of_each_endpoint(at: datetime, limit_each: int) -> Select[Any]:
+    """Lock the longest due deliveries of each endpoint, as many as it is allowed; pass over what others have locked."""
+    waiting = _waiting_endpoints()
     allowed = given("allowed", endpoint_id=Text, number=Integer)
-    due = lateral(
-        select(*deliveries.primary_key, deliveries.c.due_at)
-        .where(
-            deliveries.c.merchant_id == waiting.c.merchant_id,
-            deliveries.c.endpoint_id == waiting.c.endpoint_id,
-            PENDING,
-            _free(deliveries, at),
-        )
-        .order_by(deliveries.c.due_at)
+    longest_due = (
+        _pending_of(waiting, *deliveries.primary_key, deliveries.c.due_at)
+        .where(_free(deliveries, at))
         .limit(func.coalesce(allowed.c.number, limit_each))
-        .with_for_update(skip_locked=True),
-        "due",
+        .with_for_update(skip_locked=True)
     )
+    due = lateral(longest_due, "due")
     return select(due).select_from(
         waiting.join(allowed, allowed.c.endpoint_id == waiting.c.endpoint_id, isouter=True).join(due, true())
     )
@@ -221,15 +225,14 @@ def _set_lease(table: Table, until: datetime | None) -> Executable:
     """Set the leases of `held_…` where their token is still the last one."""
     keys = [column.name for column in table.primary_key]
     held = given("held", **dict.fromkeys(keys, Text), lease_token=Integer)
-    # In the order of the primary key, as commits lock them.
+    # A row that is locked is being written by its holder, or claimed anew: to wait for it could end in a deadlock.
     locked = (
         select(*table.primary_key)
         .where(
             and_(*(table.c[name] == held.c[name] for name in (*keys, "lease_token"))),
             table.c.lease_expires_at.is_not(None),
         )
-        .order_by(*table.primary_key)
-        .with_for_update(of=table)
+        .with_for_update(of=table, skip_locked=True)
         .cte("locked")
     )
     return update(table).where(*(table.c[name] == locked.c[name] for name in keys)).values(lease_expires_at=until)

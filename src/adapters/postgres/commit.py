@@ -3,8 +3,8 @@
 Each merchant has one counter row. The commit takes the locks on the counters of its merchants first, in the order of
 their ids, and so commits of one merchant go one after another: versions that are looked at stay, events get positions
 without gaps. Then come the tables, always in the same order, and in each the rows by primary key: no two commits wait
-for each other in a circle. What moves rows without the counter (claims, last uses) takes single rows or passes over
-locked ones.
+for each other in a circle. What moves rows without the counter passes over locked ones (claims, leases) or takes a
+single row (last uses).
 """
 
 from __future__ import annotations

@@ -91,7 +91,7 @@ DELIVER: Final = _insert_new()
 
 
 def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
-    """Lock rows in the order of the primary key, in which every commit locks them."""
+    """Lock rows in the order of the primary key, in which commits lock them."""
     return (
         select(*deliveries.primary_key)
         .where(*conditions)

@@ -16,6 +16,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from payments_core.errors import Duplicate, StaleWrite, Unavailable
 from payments_core.ports import Unique
 
+NOTHING: Final = "There is nothing with this id."
+"""What is not there, another merchant's, the other mode's or removed is not told apart."""
+
 UNIQUE: Final = {
     "uq_merchants_email": Unique.MERCHANT_EMAIL,
     "uq_transactions_reference": Unique.TRANSACTION_REFERENCE,

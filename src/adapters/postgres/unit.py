@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, select
 
 from adapters.postgres.changes import Changes, Replay, Writes
 from adapters.postgres.deliver import count_to_replay
+from adapters.postgres.errors import NOTHING
 from adapters.postgres.mapping import Kinds
 from payments_core.attempt import Attempt
 from payments_core.errors import NotFound
@@ -61,7 +62,7 @@ class Part(Generic[T]):
         keys = zip(table.primary_key, identity, strict=True)
         rows = await self._read(select(table).where(*(column == value for column, value in keys)))
         if not rows:
-            raise NotFound(f"there is no such thing in {table.name}")
+            raise NotFound(NOTHING)
         return self._writes.kind.of_row(rows[0])
 
     async def _where(
@@ -215,7 +216,7 @@ class PostgresEndpoints(Part[Endpoint]):
     async def get(self, merchant: MerchantId, livemode: bool, id: EndpointId, /) -> Endpoint:
         endpoint = await self._get(merchant, livemode, id)
         if endpoint.removed_at is not None:
-            raise NotFound("the endpoint was removed")
+            raise NotFound(NOTHING)
         return endpoint
 
     async def count(self, merchant: MerchantId, livemode: bool, /) -> int:

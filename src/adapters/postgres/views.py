@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, select, 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
-from adapters.postgres.errors import translated
+from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.statements import given
@@ -64,7 +64,7 @@ class PostgresView:
         """Return the endpoint, or raise NotFound; a removed one is not found."""
         endpoint = await self._by_id(self._kinds.endpoints, id)
         if endpoint.removed_at is not None:
-            raise NotFound("the endpoint was removed")
+            raise NotFound(NOTHING)
         return endpoint
 
     async def event(self, id: EventId, /) -> Event:
@@ -220,7 +220,7 @@ class PostgresView:
         with translated():
             row = (await self._connection.execute(select(kind.table).where(*conditions))).mappings().first()
         if row is None:
-            raise NotFound(f"there is no such thing in {kind.table.name}")
+            raise NotFound(NOTHING)
         return kind.of_row(row)
 
     async def _slice(self, listing: Listing[T], window: Window) -> Slice[T]:
@@ -260,7 +260,7 @@ async def read_revision(connection: AsyncConnection, merchant: MerchantId) -> in
     revisions = tables.merchant_revisions.c
     revision = await connection.scalar(select(revisions.revision).where(revisions.merchant_id == merchant))
     if revision is None:
-        raise NotFound("there is no such merchant")
+        raise NotFound("There is no such merchant.")
     return int(revision)
 
 

@@ -100,7 +100,7 @@ async def _answer_command(operation: Operation, call: Call, request: AnyRequest,
         if body or operation.needs_body:
             check_content_type(arrival)
             sent = parse_object(body)
-    struct = convert(sent, operation.body)
+    struct = convert(sent, operation.body, operation.check)
     if operation.once:
         path = request.scope["path"].rstrip("/")
         call.once = read_once(

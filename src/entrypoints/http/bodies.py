@@ -10,7 +10,7 @@ import msgspec
 from litestar.types import Receive
 
 from entrypoints.http.arrivals import Arrival
-from entrypoints.http.body_faults import find_duplicates, find_faults, find_nuls
+from entrypoints.http.body_faults import Check, find_duplicates, find_faults, find_nuls
 from entrypoints.http.problems import Refusal
 from payments_core.errors import Fault, Invalid
 from payments_core.values import Json
@@ -89,9 +89,9 @@ def _refuse(faults: Sequence[Fault]) -> None:
         raise Invalid(faults)
 
 
-def convert(parsed: Mapping[str, Json], type: type[B]) -> B:
-    """Return the object as a struct; raise Invalid with everything that is structurally wrong with it."""
+def convert(parsed: Mapping[str, Json], type: type[B], check: Check[B] | None = None) -> B:
+    """Return the object as a struct; raise Invalid with all that is wrong where its structure is."""
     try:
         return msgspec.convert(parsed, type, strict=True)
     except msgspec.ValidationError:
-        raise Invalid(find_faults(parsed, type)) from None
+        raise Invalid(find_faults(parsed, type, check)) from None

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import inspect
 
-from payments_core.errors import Fault
+from payments_core.errors import Fault, Invalid
 from payments_core.values import Json
 
 FAULTS_MAX: Final = 20
 FIELD_LENGTH_MAX: Final = 64
+DEPENDS_ON: Final = {"amount": "currency"}
+"""Nothing can be said of an amount whose currency is at fault."""
+
+B = TypeVar("B", bound=msgspec.Struct)
+Check: TypeAlias = Callable[[B], object]
+"""Look at a well-formed body as far as it alone tells; raises Invalid."""
 
 _NAMES: Final[Mapping[type[inspect.Type], str]] = {
     inspect.StrType: "a string",
@@ -77,10 +84,36 @@ def _has_nul(value: object) -> bool:
     return False
 
 
-def find_faults(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Sequence[Fault]:
-    """Return the faults of a body that `type` refused: missing, unknown and mistyped fields, at most FAULTS_MAX."""
-    faults = [fault for _, fault in zip(range(FAULTS_MAX), _walk(body, type), strict=False)]
-    return faults or [Fault(field="", code="malformed", message="The body is not what this call takes.")]
+def find_faults(body: Mapping[str, Json], type: type[B], check: Check[B] | None) -> Sequence[Fault]:
+    """Return the faults of a body that `type` refused: missing, unknown and mistyped fields, at most FAULTS_MAX.
+
+    `check` says what else is wrong with the fields that are of the right type.
+    """
+    faults = list(islice(_walk(body, type), FAULTS_MAX))
+    if check is not None:
+        faults += _faults_of_the_rest(body, type, check, {fault.field.partition(".")[0] for fault in faults})
+    return faults[:FAULTS_MAX] or [Fault(field="", code="malformed", message="The body is not what this call takes.")]
+
+
+def _faults_of_the_rest(
+    body: Mapping[str, Json], type: type[B], check: Check[B], bad: Collection[str]
+) -> Iterator[Fault]:
+    """Give the faults of a body whose bad fields are as good as their examples."""
+    stand_ins: dict[str, object] = {}
+    shape = inspect.type_info(type)
+    assert isinstance(shape, inspect.StructType)
+    for field in shape.fields:
+        if field.encode_name not in bad:
+            if field.encode_name in body:
+                stand_ins[field.encode_name] = body[field.encode_name]
+        elif field.required and isinstance(field.type, inspect.Metadata):
+            stand_ins[field.encode_name] = (field.type.extra_json_schema or {})["examples"][0]
+    try:
+        check(msgspec.convert(stand_ins, type, strict=True))
+    except Invalid as invalid:
+        for fault in invalid.faults:
+            if fault.field.partition(".")[0] not in bad and DEPENDS_ON.get(fault.field) not in bad:
+                yield fault
 
 
 def _walk(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Iterator[Fault]:
@@ -100,10 +133,9 @@ def _walk(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Iterator[Faul
 
 
 def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
-    options = type.types if isinstance(type, inspect.UnionType) else (type,)
+    type = _bare(type)
+    options = [_bare(option) for option in type.types] if isinstance(type, inspect.UnionType) else [type]
     for option in options:
-        if isinstance(option, inspect.Metadata):
-            option = option.type
         if isinstance(option, inspect.DictType) and isinstance(value, Mapping):
             for key, each in value.items():
                 yield from _faults_of(f"{path}.{key[:FIELD_LENGTH_MAX]}", each, option.value_type)
@@ -114,7 +146,7 @@ def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
             return
         if _is(value, option):
             return
-    wanted = " or ".join(_name(option) for option in options if not isinstance(option, inspect.CustomType))
+    wanted = " or ".join(_name(option) for option in options)
     yield Fault(field=path, code="wrong_type", message=f"Must be {wanted}.")
 
 
@@ -133,5 +165,8 @@ def _is(value: Json, type: inspect.Type) -> bool:
 
 
 def _name(option: inspect.Type) -> str:
-    option = option.type if isinstance(option, inspect.Metadata) else option
     return _NAMES.get(type(option), "another type")
+
+
+def _bare(type: inspect.Type) -> inspect.Type:
+    return type.type if isinstance(type, inspect.Metadata) else type

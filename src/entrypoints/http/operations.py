@@ -8,6 +8,7 @@ from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
 
+from entrypoints.http.body_faults import Check
 from entrypoints.http.parameters import NO_QUERY, Parameter, Query
 from entrypoints.services import Services
 from payments_core import Answer, Caller, Once, Payments, Scope
@@ -65,7 +66,8 @@ class Operation:
     """One call of the API.
 
     `answer` is the type of what comes back, of each item where it is a `page`. A body may be empty unless
-    `needs_body`. `location` is the path of what a
+    `needs_body`; `check` is what the
+    core can say of it without doing anything, so that a malformed one is told that too. `location` is the path of what a
     command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
     answer follows from the merchant's revision alone.
     """
@@ -80,6 +82,7 @@ class Operation:
     description: str = ""
     parameters: Mapping[str, Parameter[object]] = field(default_factory=dict[str, Parameter[object]])
     body: type[msgspec.Struct] = NoBody
+    check: Check[msgspec.Struct] | None = None
     answer: type[msgspec.Struct] | None = None
     page: bool = False
     problems: Sequence[str] = ()
@@ -100,6 +103,7 @@ def command(
     access: Access,
     status: int,
     body: type[B] = NoBody,  # type: ignore[assignment]  # the default of the type variable
+    check: Check[B] | None = None,
     answer: type[msgspec.Struct] | None = None,
     problems: Sequence[str] = (),
     location: str | None = None,
@@ -121,6 +125,7 @@ def command(
             access=access,
             status=status,
             body=body,
+            check=cast(Check[msgspec.Struct] | None, check),
             answer=answer,
             problems=problems,
             location=location,

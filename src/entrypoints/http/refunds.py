@@ -13,6 +13,7 @@ from payments_core.describe import JsonObject
 from payments_core.ids import RefundId, TransactionId
 from payments_core.page import Page
 from payments_core.use_cases.read_lists import Seen
+from payments_core.use_cases.refund_transaction import check_refund
 
 TAG: Final = "Refunds"
 PATH: Final = "/api/refunds/"
@@ -28,6 +29,7 @@ TRANSACTION: Final = text("transaction", "Only of the transaction with this id."
     access=Scope.REFUNDS_WRITE,
     status=201,
     body=RefundBody,
+    check=lambda body: check_refund(body.command()),
     answer=Refund,
     location=f"{PATH}{{}}/",
     problems=[

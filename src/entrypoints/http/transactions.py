@@ -26,6 +26,7 @@ from payments_core.money import currency
 from payments_core.page import Page
 from payments_core.ports import TransactionFilter
 from payments_core.transaction import Status
+from payments_core.use_cases.pay import check_payment
 from payments_core.use_cases.read_lists import Seen
 
 TAG: Final = "Transactions"
@@ -48,6 +49,7 @@ MAX_AMOUNT: Final = amount("max_amount", "Only of this amount or less; together 
     access=Scope.TRANSACTIONS_WRITE,
     status=201,
     body=PayBody,
+    check=lambda body: check_payment(body.command(), livemode=False),
     answer=Transaction,
     location=f"{PATH}{{}}/",
     problems=[

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Final
 
@@ -27,6 +27,17 @@ PATIENCE: Final = timedelta(seconds=2.5)
 _log = logging.getLogger(__name__)
 
 
+def make_worker(services: Services, *, wake: Callable[[], None]) -> Worker:
+    """Return a worker whose tries at jobs are counted."""
+    return Worker(
+        services.payments,
+        services.claims,
+        services.clock,
+        wake=wake,
+        job_ended=lambda job, end: services.metrics.job_ended(job.kind, end),
+    )
+
+
 async def run_worker(
     services: Services,
     bell: Bell | None = None,
@@ -42,7 +53,7 @@ async def run_worker(
     """
     bell = bell or services.bell
     stop = stop or asyncio.Event()
-    worker = Worker(services.payments, services.claims, services.clock, wake=bell.ring)
+    worker = make_worker(services, wake=bell.ring)
     sweeping = _start(_Sweeper(worker, bell, stop, sweep_every).run(), "sweeper")
     beating = _start(_beat(worker), "heartbeat")
     try:

@@ -1,4 +1,8 @@
-"""The schema and its way there: Alembic's revisions, inside the package, without an `alembic.ini`."""
+"""The schema and its way there: Alembic's revisions, inside the package, without an `alembic.ini`.
+
+A new one is written by `alembic.command.revision(configuration(connection), message, autogenerate=True)` and read over
+by a person; a test holds the sum of all to `tables.py`.
+"""
 
 from __future__ import annotations
 
