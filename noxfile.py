@@ -67,7 +67,9 @@ def wheel(session: nox.Session) -> None:
     # -I: neither this folder nor the environment's variables, so that what is imported is what was installed.
     python = str(bare / "bin" / "python")
     session.run(python, "-I", "-c", "import payments_core, adapters.memory, payments_core.payments", external=True)
-    listed = session.run(UV, "pip", "list", "--quiet", "--format", "freeze", "--python", str(bare), silent=True, external=True)
+    listed = session.run(
+        UV, "pip", "list", "--quiet", "--format", "freeze", "--python", str(bare), silent=True, external=True
+    )
     if listed is None or [line.partition("==")[0] for line in listed.split()] != ["payments-core"]:
         session.error(f"the core brought dependencies: {listed}")
     session.run(UV, "venv", "--quiet", str(full))

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from tests.integration.servers import Server
 
 from adapters.memory.limits import MemoryRateLimits
 from adapters.redis.breaker import TOTAL_SECONDS, Breaker
@@ -21,6 +20,7 @@ from adapters.redis.limits import RedisRateLimits
 from payments_core.limits import Limit
 from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.limits import TEN_A_MINUTE, RateLimitsContract, RateLimitsUnderTest
+from tests.integration.servers import Server
 
 RECOVERY_SECONDS_MAX = 10.0
 

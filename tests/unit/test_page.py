@@ -7,8 +7,9 @@ import pytest
 
 from payments_core.errors import Invalid
 from payments_core.page import Position, read_cursor, write_cursor
+from payments_core.values import Json
 
-BOUND = ["mer_1", False, "transactions", {"status": None}]
+BOUND: Json = ["mer_1", False, "transactions", {"status": None}]
 
 
 @pytest.mark.parametrize("position", [Position(key="txn_1"), Position(key="txn_1", backwards=True)])
@@ -25,10 +26,10 @@ def test_a_cursor_is_read_as_it_was_written(position: Position) -> None:
         ["mer_1", False, "transactions", {"status": "failed"}],
     ],
 )
-def test_a_cursor_of_another_list_is_refused(other: list[object]) -> None:
+def test_a_cursor_of_another_list_is_refused(other: Json) -> None:
     cursor = write_cursor(Position(key="txn_1"), BOUND)
     with pytest.raises(Invalid):
-        read_cursor(cursor, other)  # type: ignore[arg-type]  # lists of plain values
+        read_cursor(cursor, other)
 
 
 def written(value: object) -> str:
