@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from payments_core.worker import Worker
 PASSWORD: Final = "correct horse battery staple"
 START: Final = datetime(2026, 3, 1, 9, 30, 15, 123_457, tzinfo=UTC)
 UNLIMITED: Final = Settings(rate_limits=False)
+_NO_BODY: Final[Mapping[str, Any]] = {}
 _shops = count(1)
 
 
@@ -68,15 +69,17 @@ class Shop:
     async def call(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, **rest: Any
     ) -> httpx.Response:
-        """Send a request with this merchant's credential."""
+        """Send a request with this merchant's credential; it takes a millisecond, so that ids sort as they are made."""
         own = {"authorization": f"Token {self.secret}", **(headers or {})}
-        return await self.api.client.request(method, path, headers=own, **rest)
+        answer = await self.api.client.request(method, path, headers=own, **rest)
+        self.api.clock.move(timedelta(milliseconds=1))
+        return answer
 
     async def get(self, path: str, **rest: Any) -> httpx.Response:
         return await self.call("GET", path, **rest)
 
     async def post(self, path: str, json: object = None, **rest: Any) -> httpx.Response:
-        return await self.call("POST", path, **rest, **({} if json is None else {"json": json}))
+        return await self.call("POST", path, **rest, **(_NO_BODY if json is None else {"json": json}))
 
     async def patch(self, path: str, json: object) -> httpx.Response:
         return await self.call("PATCH", path, json=json)
@@ -95,7 +98,7 @@ class Shop:
         assert answer.status_code == 201, answer.text
         return answer.json()
 
-    async def paid(self, **more: object) -> Any:
+    async def paid(self, **more: Any) -> Any:
         """Pay, have it processed, and return the transaction as it is then."""
         made = await self.pay(**more)
         await self.api.work()
@@ -123,7 +126,7 @@ async def open_api(settings: Settings = UNLIMITED, **services: Any) -> AsyncGene
     clock, store, notifier = HandClock(START), MemoryStore(), MemoryNotifier()
     async with in_memory(settings, clock=clock, store=store, notifier=notifier) as wired:
         wired = replace(wired, **services)
-        transport = httpx.ASGITransport(create_app(wired), raise_app_exceptions=True)
+        transport = httpx.ASGITransport(create_app(wired))  # type: ignore[arg-type]  # Litestar names its messages
         async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
             yield Api(client=client, services=wired, clock=clock, store=store, notifier=notifier)
 

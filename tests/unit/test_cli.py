@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -26,7 +27,7 @@ from entrypoints.cli.demo_merchant import DemoMerchant, demo_merchant
 from entrypoints.cli.failure import CommandFailed, Stopped, first_of, line_of
 from entrypoints.cli.paste import curl_lines
 from entrypoints.cli.receiver import ACCEPTED, Received, Receiver
-from entrypoints.cli.running import run
+from entrypoints.cli.running import SAME_SIGNAL_SECONDS, run
 from entrypoints.cli.screen import Screen, printable
 from entrypoints.cli.story import PromiseBroken, Story, check
 from entrypoints.http.app import create_app
@@ -56,8 +57,7 @@ def test_help_names_every_command() -> None:
 def test_the_help_of_each_command_has_an_example(name: str) -> None:
     path = ["merchant", "create"] if name == "merchant" else [name]
     said = CliRunner().invoke(command_line, [*path, "--help"]).output
-    assert "Example" in said
-    assert "payments " in said.partition("Example")[2]
+    assert re.search(r"\n *Example[^\n]*:\n +(\w+=\S+ |openssl .*)?payments ", said), said
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -132,7 +132,7 @@ def test_a_file_gets_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_progress_is_no_part_of_the_result(capsys: pytest.CaptureFixture[str]) -> None:
-    with Screen().working("Something done"):
+    with Screen().working("Doing something", "Something done"):
         pass
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -169,6 +169,33 @@ def test_a_signal_lets_the_work_close_what_it_opened(number: signal.Signals) -> 
         run(work())
     assert stopped.value.signal_number == number
     assert closed == ["closed"]
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    code = """
+import asyncio
+from entrypoints.cli.running import SAME_SIGNAL_SECONDS, run
+
+async def work():
+    try:
+        print("begun", flush=True)
+        await asyncio.Event().wait()
+    finally:
+        print("closing", flush=True)
+        await asyncio.Event().wait()
+
+run(work())
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.readline() == "closing\n"
+        process.send_signal(signal.SIGINT)  # a launcher that passes the same Ctrl-C on
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2 * SAME_SIGNAL_SECONDS)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 128 + signal.SIGINT
 
 
 def test_work_that_ends_by_itself_gives_its_result() -> None:

@@ -218,7 +218,7 @@ FIELDS = [
     pay("four decimals of dinars", ("amount", "too_many_decimals"), amount="1.0001", currency="KWD"),
     *(
         pay(f"currency {code!r}", ("currency", "unknown_currency"), currency=code)
-        for code in ("", "US", "USDX", "XAU", "XXX", "DEM", "ZZZ", "usd ", "ſek")
+        for code in ("", "US", "USDX", "XAU", "XXX", "DEM", "ZZZ", "usd ", "\u017fek")
     ),
     pay("an unknown payment key", code="invalid_payment_key", payment_key="pk_test_" + "A" * 49),
     pay("an empty payment key", code="invalid_payment_key", payment_key=""),

@@ -92,9 +92,14 @@ class MemoryView:
         )
 
     async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
-        """List the keys of both modes that are not revoked, newest first."""
+        """List the keys of this mode that are not revoked, newest first."""
         await asyncio.sleep(0)
-        return _slice(self._account.api_keys, window, lambda one: one.revoked_at is None, lambda one: one.id)
+        return _slice(
+            self._account.api_keys,
+            window,
+            lambda one: one.livemode is self._livemode and one.revoked_at is None,
+            lambda one: one.id,
+        )
 
     async def endpoint(self, id: EndpointId, /) -> Endpoint:
         """Return the endpoint, or raise NotFound."""

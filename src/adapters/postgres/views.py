@@ -143,12 +143,12 @@ class PostgresView:
         )
 
     async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
-        """List the keys of both modes that are not revoked, newest first."""
+        """List the keys of this mode that are not revoked, newest first."""
         table = tables.api_keys
         listing = Listing(
             kind=self._kinds.api_keys,
             key=table.c.id,
-            within=[table.c.merchant_id == self._merchant],
+            within=self._own(table),
             filters=[lambda keys: keys.c.revoked_at.is_(None)],
         )
         return await self._slice(listing, window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
+from typing import Final
 
 import click
 
@@ -42,7 +43,15 @@ class Commands(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+EXAMPLE: Final = """\b
+Example:
+  payments up
+"""
+
+
+@click.group(
+    cls=Commands, epilog=EXAMPLE, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.option(
     "--debug",
     is_flag=True,
@@ -51,15 +60,11 @@ class Commands(click.Group):
 )
 @click.version_option(package_name="payments-core", prog_name="payments", message="%(prog)s %(version)s")
 def payments(debug: bool) -> None:
-    r"""A payment service: payments, refunds, signed webhooks.
+    """A payment service: payments, refunds, signed webhooks.
 
     `payments up` runs everything on this machine and prints the first calls; `payments demo` shows the life of one
     payment and leaves nothing behind. `serve`, `worker` and `migrate` are for a deployment, with the settings of
     .env.example.
-
-    \b
-    Example:
-      payments up
     """
 
 

@@ -8,7 +8,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,16 +22,18 @@ HOST = "127.0.0.1"
 SECRET_KEY_BYTES = 32
 
 
-@click.command(short_help="Show the life of one payment, and leave nothing behind.")
+EXAMPLE: Final = """\b
+Example:
+  payments demo
+"""
+
+
+@click.command(short_help="Show the life of one payment, and leave nothing behind.", epilog=EXAMPLE)
 def demo() -> None:
-    r"""Show the life of one payment over real HTTP: register, pay, process, replay, refund, webhooks.
+    """Show the life of one payment over real HTTP: register, pay, process, replay, refund, webhooks.
 
     It runs on a private Postgres and Valkey in a temporary directory, which is gone at the end, and says of each step
     what came and in what time. The exit status is 1 where something is not as promised.
-
-    \b
-    Example:
-      payments demo
     """
     from entrypoints.cli.running import run
 
@@ -60,7 +62,7 @@ async def _demo() -> None:
             from entrypoints.wiring import migrate
 
             start_logging(settings)
-            with screen.working("Database migrated"):
+            with screen.working("Migrating the database", "Database migrated"):
                 await migrate(settings)
             async with (
                 running(settings, api),

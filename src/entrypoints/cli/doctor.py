@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
     from entrypoints.cli.screen import Screen
 
 
-@click.command(short_help="Say what is wrong, and the cure.")
+EXAMPLE: Final = """\b
+Example:
+  payments doctor
+"""
+
+
+@click.command(short_help="Say what is wrong, and the cure.", epilog=EXAMPLE)
 @click.option(
     "--data-dir",
     default=DEFAULT,
@@ -24,13 +31,9 @@ if TYPE_CHECKING:
 )
 @click.pass_context
 def doctor(ctx: click.Context, data_dir: Path) -> None:
-    r"""Look at packages, settings, database, migrations, clock, Redis, queue and data directory.
+    """Look at packages, settings, database, migrations, clock, Redis, queue and data directory.
 
     ✓ is well, - works but is weaker than it could be, ✗ is wrong. The exit status is 1 where something is wrong.
-
-    \b
-    Example:
-      payments doctor
     """
     from entrypoints.cli.running import run
     from entrypoints.cli.screen import Screen
@@ -45,5 +48,6 @@ def doctor(ctx: click.Context, data_dir: Path) -> None:
 async def _look(data_dir: Path, screen: Screen) -> list[Finding]:
     from entrypoints.cli.diagnosis import diagnose
 
-    with screen.working("Looked at everything"):
+    logging.getLogger().addHandler(logging.NullHandler())  # what is away is a finding, told once
+    with screen.working("Looking at everything", "Looked at everything"):
         return [finding async for finding in diagnose(data_dir)]

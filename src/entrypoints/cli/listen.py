@@ -15,7 +15,13 @@ STATUS_MIN: Final = 200
 STATUS_MAX: Final = 599
 
 
-@click.command(short_help="Receive, verify and show webhooks on this machine.")
+EXAMPLE: Final = """\b
+Example, while `payments up` runs in another terminal:
+  payments listen --register http://127.0.0.1:8000 --api-key sk_test_…
+"""
+
+
+@click.command(short_help="Receive, verify and show webhooks on this machine.", epilog=EXAMPLE)
 @click.option("--port", default=9999, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--secret", envvar="WEBHOOK_SECRET", help="The endpoint's `whsec_…`; without it nothing is verified.")
@@ -30,14 +36,10 @@ STATUS_MAX: Final = 599
 )
 @click.option("--api-key", envvar="MERCHANT_API_KEY", help="The merchant's `sk_…`, for --register.")
 def listen(port: int, host: str, secret: str | None, status: int | None, api: str | None, api_key: str | None) -> None:
-    r"""Receive webhooks on this machine and show each one.
+    """Receive webhooks on this machine and show each one.
 
     A webhook whose signature is right is answered with 204 (or the status of --fail, to watch retries); one whose
     signature is wrong with 400.
-
-    \b
-    Example, while `payments up` runs in another terminal:
-      payments listen --register http://127.0.0.1:8000 --api-key sk_test_…
     """
     from entrypoints.cli.running import run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from payments_core.describe import JsonObject
 
 
+EXAMPLE: Final = """\b
+Example:
+  openssl rand -base64 18 | tee password | payments merchant create --email shop@example.com --password-stdin
+"""
+
+
 @click.group(short_help="Open accounts.")
 def merchant() -> None:
     """Manage merchants' accounts."""
 
 
-@merchant.command(short_help="Open an account and print its API key, once.")
+@merchant.command(short_help="Open an account and print its API key, once.", epilog=EXAMPLE)
 @click.option("--email", required=True)
 @click.option("--name")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking.")
@@ -32,12 +38,7 @@ def merchant() -> None:
     help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
 )
 def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -> None:
-    r"""Open an account, also where registration by HTTP is closed, and print its API key: it is shown this once.
-
-    \b
-    Example:
-      openssl rand -base64 18 | tee password | payments merchant create --email shop@example.com --password-stdin
-    """
+    """Open an account, also where registration by HTTP is closed, and print its API key: it is shown this once."""
     from entrypoints.cli.configuration import settings_of_running
     from entrypoints.cli.running import run
     from entrypoints.cli.screen import Screen
@@ -57,9 +58,11 @@ def _password(from_stdin: bool) -> str:
 
 
 async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:
+    from entrypoints.cli.serve import require_vital
     from entrypoints.wiring import wire
     from payments_core import Register
 
     async with wire(settings) as services:
+        await require_vital(services)
         answer = await services.payments.register(Register(email=email, password=password, name=name))
     return answer.json

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
-@click.command("migrate", short_help="Bring the database up to date.")
+EXAMPLE: Final = """\b
+Example:
+  PAYMENTS_DATABASE_URL=postgresql://payments@localhost/payments payments migrate
+"""
+
+
+@click.command("migrate", short_help="Bring the database up to date.", epilog=EXAMPLE)
 def migrate_command() -> None:
-    r"""Bring the database of PAYMENTS_DATABASE_URL up to date; it says what it did.
+    """Bring the database of PAYMENTS_DATABASE_URL up to date; it says what it did.
 
     Safe at any time and twice at once: it is done wholly or not at all, and where nothing is missing nothing happens.
-
-    \b
-    Example:
-      PAYMENTS_DATABASE_URL=postgresql://payments@localhost/payments payments migrate
     """
     from entrypoints.cli.configuration import deployed_settings
     from entrypoints.cli.running import run
@@ -31,9 +33,9 @@ async def _migrate(settings: Settings) -> None:
     from entrypoints.wiring import migrate, missing
 
     screen = Screen()
-    with screen.working("Database looked at"):
+    with screen.working("Looking at the database", "Database looked at"):
         lacking = await missing(settings)
-    with screen.working("Database migrated"):
+    with screen.working("Migrating the database", "Database migrated"):
         await migrate(settings)  # also where nothing is missing: the sandbox's schema has no revisions
     if not lacking:
         screen.line("The database is up to date; nothing was missing.")

@@ -31,15 +31,15 @@ class Screen:
         self.out.print(text, style=style)
 
     @contextmanager
-    def working(self, what: str) -> Generator[None, None, None]:
-        """Show that something is under way, then that it is done, and in what time."""
+    def working(self, doing: str, done: str) -> Generator[None, None, None]:
+        """Show that something is under way, then that it is done, and in what time; say nothing of a failure."""
         begun = time.perf_counter()
         if self.progress.is_terminal:
-            with self.progress.status(f"{what} …"):
+            with self.progress.status(f"{doing} …"):
                 yield
         else:
             yield
-        self.progress.print(f"{DONE} {what} ({time.perf_counter() - begun:.1f} s)", style="green")
+        self.progress.print(f"{DONE} {done} ({time.perf_counter() - begun:.1f} s)", style="green")
 
     def table(self, rows: Sequence[tuple[bool | None, str, str]]) -> None:
         """Print findings: a mark (None: neither good nor bad), a name, a text."""

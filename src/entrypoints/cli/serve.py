@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -16,18 +16,20 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
-@click.command(short_help="Answer HTTP; workers run apart.")
+EXAMPLE: Final = """\b
+Example:
+  payments migrate && payments serve --host 0.0.0.0
+"""
+
+
+@click.command(short_help="Answer HTTP; workers run apart.", epilog=EXAMPLE)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="0.0.0.0 in a container.")
 def serve(port: int, host: str) -> None:
-    r"""Answer HTTP. Payments are accepted here and processed by `payments worker`.
+    """Answer HTTP. Payments are accepted here and processed by `payments worker`.
 
     Needs PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY, and a database that `payments migrate` brought up to date.
     SIGTERM and Ctrl-C let requests under way end, within 5 s.
-
-    \b
-    Example:
-      payments migrate && payments serve --host 0.0.0.0
     """
     from entrypoints.cli.configuration import deployed_settings
     from entrypoints.cli.running import run
@@ -58,4 +60,4 @@ async def require_vital(services: Services) -> None:
     for check in services.vital.values():
         wrong = await check()
         if wrong is not None:
-            raise CommandFailed(f"Cannot start: {wrong}")
+            raise CommandFailed(wrong)

@@ -28,11 +28,11 @@ async def own_servers(
     loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, SERVICE), name="imports")
     async with contextlib.AsyncExitStack() as stack:
         if settings.database_url is None:
-            with screen.working("Postgres started"):
+            with screen.working("Starting Postgres", "Postgres started"):
                 url = await stack.enter_async_context(embedded_postgres(directory, durable=durable))
             settings = replace(settings, database_url=url)
         if settings.redis_url is None:
-            with screen.working("Valkey started"):
+            with screen.working("Starting Valkey", "Valkey started"):
                 url = await stack.enter_async_context(embedded_valkey(directory, durable=durable))
             settings = replace(settings, redis_url=url)
         await loading

@@ -11,7 +11,7 @@ import inspect
 import threading
 from pathlib import Path
 from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
-@click.command(short_help="An async Python prompt with the facade at hand.")
+EXAMPLE: Final = """\b
+Example:
+  payments shell -c 'print(await services.vital["store"]() or "the store answers")'
+  payments shell
+  >>> caller = Caller(merchant="mer_…")
+  >>> (await payments.make_payment_key(caller)).json
+"""
+
+
+@click.command(short_help="An async Python prompt with the facade at hand.", epilog=EXAMPLE)
 @click.option("-c", "--code", "source", help="Run this and end.")
 @click.option(
     "--data-dir",
@@ -31,16 +40,9 @@ if TYPE_CHECKING:
     help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
 )
 def shell(source: str | None, data_dir: Path) -> None:
-    r"""Open a Python prompt with `payments` (the facade), `services` and the names of payments_core; `await` works.
+    """Open a Python prompt with `payments` (the facade), `services` and the names of payments_core; `await` works.
 
     Whoever sits here is trusted with every merchant: a Caller needs no credential.
-
-    \b
-    Example:
-      payments shell -c 'print(await services.vital["store"]() or "the store answers")'
-      payments shell
-      >>> caller = Caller(merchant="mer_…")
-      >>> (await payments.make_payment_key(caller)).json
     """
     from entrypoints.cli.configuration import settings_of_running
     from entrypoints.cli.running import run

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -20,7 +20,14 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
-@click.command(short_help="Run everything here: API, worker, Postgres and Valkey.")
+EXAMPLE: Final = """\b
+Example:
+  payments up
+  payments up --port 8001 --data-dir /tmp/trial
+"""
+
+
+@click.command(short_help="Run everything here: API, worker, Postgres and Valkey.", epilog=EXAMPLE)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
@@ -31,15 +38,10 @@ if TYPE_CHECKING:
     help="What is there on the next start: the database, the secret key, the demo merchant.",
 )
 def up(port: int, host: str, data_dir: Path) -> None:
-    r"""Run the whole service on this machine: API and worker in one process, with a Postgres and a Valkey of its own.
+    """Run the whole service on this machine: API and worker in one process, with a Postgres and a Valkey of its own.
 
     Nothing has to be there first. PAYMENTS_DATABASE_URL and PAYMENTS_REDIS_URL name other servers, if they are set.
     Ctrl-C ends everything; the next start has the same data.
-
-    \b
-    Example:
-      payments up
-      payments up --port 8001 --data-dir /tmp/trial
     """
     from entrypoints.cli.configuration import local_settings
     from entrypoints.cli.running import run
@@ -72,10 +74,10 @@ async def _serve(settings: Settings, listener: socket.socket, directory: DataDir
     from entrypoints.wiring import migrate
 
     start_logging(settings)
-    with screen.working("Database migrated"):
+    with screen.working("Migrating the database", "Database migrated"):
         await migrate(settings)
     async with contextlib.AsyncExitStack() as stack:
-        with screen.working("API and worker started"):
+        with screen.working("Starting API and worker", "API and worker started"):
             service = await stack.enter_async_context(running(settings, listener))
             merchant = await demo_merchant(service.services.payments, directory)
         _greet(screen, url_of(listener), merchant, directory)

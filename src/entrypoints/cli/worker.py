@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
     from entrypoints.settings import Settings
 
 
-@click.command(short_help="Process payments and refunds, deliver webhooks.")
+EXAMPLE: Final = """\b
+Example:
+  payments worker
+"""
+
+
+@click.command(short_help="Process payments and refunds, deliver webhooks.", epilog=EXAMPLE)
 def worker() -> None:
-    r"""Process payments and refunds and deliver webhooks; any number of workers share the work.
+    """Process payments and refunds and deliver webhooks; any number of workers share the work.
 
     Needs PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY; without PAYMENTS_REDIS_URL new work is found within a second
     instead of at once. SIGTERM and Ctrl-C hand back what cannot be finished within 5 s.
-
-    \b
-    Example:
-      payments worker
     """
     from entrypoints.cli.configuration import deployed_settings
     from entrypoints.cli.running import run

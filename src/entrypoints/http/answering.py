@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -37,8 +37,37 @@ KEY: Final = "key"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def handler_of(operation: Operation, services: Services) -> HTTPRouteHandler:
-    """Return the Litestar handler that answers an operation's requests."""
+def handlers_of(operations: Sequence[Operation], services: Services) -> list[HTTPRouteHandler]:
+    """Return the Litestar handlers that answer the operations' requests, and OPTIONS for each of their paths."""
+    methods: dict[str, list[Method]] = {}
+    for operation in operations:
+        methods.setdefault(_template(operation), ["OPTIONS"]).extend(_methods(operation))
+    # Those for OPTIONS first: Litestar would make its own, which name the methods of the path's first handler only.
+    return [
+        *(_options_handler(path, names) for path, names in methods.items()),
+        *(_handler(operation, services) for operation in operations),
+    ]
+
+
+def _methods(operation: Operation) -> list[Method]:
+    return ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+
+
+def _template(operation: Operation) -> str:
+    path = operation.path.replace(f"{{{KEY}}}", f"{{{KEY}:path}}")
+    return re.sub(r"{(\w+)}", r"{\1:str}", path)
+
+
+def _options_handler(path: str, methods: Sequence[Method]) -> HTTPRouteHandler:
+    allow = (b"allow", ", ".join(sorted(methods)).encode())
+
+    async def tell_methods() -> Reply:
+        return Reply(204, (*BARE, allow))
+
+    return route(path, http_method=["OPTIONS"], status_code=200)(tell_methods)
+
+
+def _handler(operation: Operation, services: Services) -> HTTPRouteHandler:
     answer = _answer_read if operation.command is None else _answer_command
 
     async def handle(request: AnyRequest) -> Reply:
@@ -49,11 +78,15 @@ def handler_of(operation: Operation, services: Services) -> HTTPRouteHandler:
             # Whatever it is, the merchant gets a problem document.
             return problem_reply(error, arrival)
 
-    methods: list[Method] = ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
-    path = operation.path.replace(f"{{{KEY}}}", f"{{{KEY}:path}}")
-    path = re.sub(r"{(\w+)}", r"{\1:str}", path)
     # The Reply has the status; Litestar only wants one with which a handler may return something.
-    return route(path, http_method=methods, name=operation.name, status_code=200, opt={OPERATION: operation})(handle)
+    declared = route(
+        _template(operation),
+        http_method=_methods(operation),
+        name=operation.name,
+        status_code=200,
+        opt={OPERATION: operation},
+    )
+    return declared(handle)
 
 
 async def _admit(operation: Operation, services: Services, request: AnyRequest, arrival: Arrival) -> Call:

@@ -19,7 +19,7 @@ from entrypoints.http import (
     transactions,
     webhooks,
 )
-from entrypoints.http.answering import handler_of
+from entrypoints.http.answering import handlers_of
 from entrypoints.http.arrivals import Arrival
 from entrypoints.http.health import health_handlers
 from entrypoints.http.operations import Operation
@@ -46,7 +46,7 @@ def create_app(services: Services) -> Litestar:
     """Return the application over these services. It does nothing before its first request and keeps no globals."""
     app = _Application(
         route_handlers=[
-            *(handler_of(operation, services) for operation in OPERATIONS),
+            *handlers_of(OPERATIONS, services),
             *health_handlers(services),
             *page_handlers(OPERATIONS),
         ],

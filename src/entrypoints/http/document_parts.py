@@ -71,7 +71,6 @@ HEADER_PARAMETERS: Final[Mapping[str, Any]] = {
         "required": False,
         "description": "Makes repetitions of this request one with it. Calls that move live money need it.",
         "schema": {"type": "string", "minLength": 1, "maxLength": KEY_LENGTH_MAX, "pattern": "^[!-~]([ -~]*[!-~])?$"},
-        "example": "6f1b0a0e-6f0c-4f0e-9d5c-2f6d3c1f7a10",
     },
     "If-None-Match": {
         "name": "If-None-Match",
@@ -126,6 +125,8 @@ def flatten_nullable(schema: Any) -> None:
             case [{"type": str(type), **more}, {"type": "null"}]:
                 del schema["anyOf"]
                 schema |= {**more, **schema, "type": [type, "null"]}
+            case _:
+                pass
         for each in schema.values():
             flatten_nullable(each)
 

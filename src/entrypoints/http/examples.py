@@ -9,7 +9,7 @@ _PLACEHOLDERS: Mapping[str, object] = {"boolean": False, "integer": 1, "object":
 
 
 def example_of(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> object:
-    """Return an example of a schema. Fields that may be null are, unless they have an example of their own; where they may be left out, they are."""
+    """Return an example of a schema. What may be null is, unless it has an example; or it is left out if it may be."""
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rsplit("/", 1)[-1]], schemas)
     if "examples" in schema:

@@ -229,7 +229,7 @@ def _webhook(type: EventType, refs: Mapping[type[msgspec.Struct], Part]) -> Part
         "post": {
             "operationId": f"on_{type.replace('.', '_')}",
             "tags": ["Events"],
-            "summary": f"`{type}`",
+            "summary": str(type),
             "description": "Sent to each endpoint that listens to it, signed as Standard Webhooks 1.0.0 says.",
             "parameters": parts.WEBHOOK_HEADERS,
             "requestBody": {"required": True, "content": {"application/json": {"schema": refs[Event]}}},

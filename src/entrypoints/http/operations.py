@@ -65,10 +65,9 @@ Read: TypeAlias = Callable[[Call], Awaitable[Seen[JsonObject] | Page[JsonObject]
 class Operation:
     """One call of the API.
 
-    `answer` is the type of what comes back, of each item where it is a `page`. A body may be empty unless
-    `needs_body`; `check` is what the
-    core can say of it without doing anything, so that a malformed one is told that too. `location` is the path of what a
-    command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
+    A body may be empty unless `needs_body`; `check` is what the core can say of it without doing anything, so that a
+    malformed one is told that too. `answer` is the type of what comes back, of each item where it is a `page`.
+    `location` is the path of what a command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
     answer follows from the merchant's revision alone.
     """
 

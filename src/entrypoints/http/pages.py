@@ -19,7 +19,7 @@ from entrypoints.http.health import LIVE_PATH, PUBLIC, READY_PATH
 from entrypoints.http.kinds import KINDS, Kind
 from entrypoints.http.openapi import make_document
 from entrypoints.http.operations import Operation
-from entrypoints.http.replies import BARE, JSON, PAGE, Headers, Reply
+from entrypoints.http.replies import BARE, DOCS, JSON, PAGE, Headers, Reply
 from payments_core import NotFound
 
 SCHEMA_PATH: Final = "/schema/openapi.json"
@@ -31,19 +31,16 @@ _ASSETS: Final = {
     "docs.css": b"text/css; charset=utf-8",
     "style.css": b"text/css; charset=utf-8",
 }
-# The viewer writes its styles into the page, and asks this server alone.
-_DOCS_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-)
-_DOCS: Final = tuple(pair for pair in PAGE if pair[0] != b"content-security-policy")
 
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 
 def page_handlers(operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
     """Return the handlers of all pages."""
-    document = msgspec.json.encode(make_document(operations))
+
+    @cache
+    def document() -> bytes:
+        return msgspec.json.encode(make_document(operations))
 
     @route("/", http_method=["GET", "HEAD"], opt=PUBLIC)
     async def landing(request: AnyRequest) -> Reply:
@@ -51,11 +48,11 @@ def page_handlers(operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
 
     @route(SCHEMA_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
     async def schema(request: AnyRequest) -> Reply:
-        return _reply(request, JSON, document)
+        return _reply(request, JSON, document())
 
     @route(DOCS_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
     async def docs(request: AnyRequest) -> Reply:
-        return _reply(request, (*_DOCS, (b"content-security-policy", _DOCS_POLICY)), _static("docs.html"))
+        return _reply(request, DOCS, _static("docs.html"))
 
     @route(f"{DOCS_PATH}/{{name:str}}", http_method=["GET", "HEAD"], opt=PUBLIC)
     async def asset(request: AnyRequest) -> Reply:

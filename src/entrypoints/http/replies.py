@@ -24,6 +24,16 @@ PAGE: Final = (
     *_SAFE,
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
 )
+# The viewer writes its styles into the page, and asks this server alone.
+DOCS: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    *_SAFE,
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+)
 
 
 class Reply:

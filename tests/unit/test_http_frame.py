@@ -1,0 +1,309 @@
+"""What holds for every request, whatever it asks for."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from litestar.types import HTTPScope
+
+import payments_core
+from entrypoints.http.addresses import client_address
+from entrypoints.http.app import OPERATIONS
+from entrypoints.http.arrivals import Arrival
+from entrypoints.http.kinds import KINDS
+from entrypoints.http.openapi import codes_of
+from entrypoints.http.problems import problem_reply
+from entrypoints.settings import Settings
+from payments_core import checks, errors, units
+from payments_core.errors import (
+    Conflict,
+    OutcomeUnknown,
+    PaymentsError,
+    Refused,
+    RuleBroken,
+    StaleWrite,
+    Unavailable,
+    Unreadable,
+)
+from payments_core.limits import Limit
+from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop() -> AsyncGenerator[Shop, None]:
+    async with open_api() as api:
+        yield await api.open_shop()
+
+
+@pytest.fixture
+def api(shop: Shop) -> Api:
+    return shop.api
+
+
+GETS = (
+    "/",
+    "/docs",
+    "/docs/style.css",
+    "/schema/openapi.json",
+    "/problems",
+    "/problems/not_found",
+    "/health/live",
+    "/health/ready",
+    "/api/auth/me",
+    "/api/transactions",
+    "/api/transactions/txn_0",
+    "/nothing",
+)
+
+
+async def test_head_says_what_get_says_without_a_body(shop: Shop) -> None:
+    for path in GETS:
+        given = {"x-request-id": "r"}
+        get, head = await shop.get(path, headers=given), await shop.call("HEAD", path, headers=given)
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers == get.headers
+
+
+async def test_a_slash_at_the_end_changes_nothing(shop: Shop) -> None:
+    for path in GETS:
+        given = {"x-request-id": "r"}
+        bare, slashed = await shop.get(path, headers=given), await shop.get(f"{path.rstrip('/')}/", headers=given)
+        assert bare.status_code == slashed.status_code, path
+        assert bare.content == slashed.content
+        assert bare.headers == slashed.headers
+
+
+async def test_posts_with_a_slash_at_the_end_are_the_same_too(shop: Shop) -> None:
+    for path in ("/api/transactions/pay", "/api/transactions/pay/"):
+        assert (await shop.post(path, shop.payment())).status_code == 201
+    for path in ("/api/payments/payment_key", "/api/payments/payment_key/"):
+        assert (await shop.post(path)).status_code == 201
+
+
+async def test_another_method_is_told_which_there_are(shop: Shop) -> None:
+    answer = await shop.call("PUT", "/api/transactions/")
+    problem(answer, 405, "method_not_allowed")
+    assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS"}
+    options = await shop.call("OPTIONS", "/api/refunds/")
+    assert options.status_code == 204
+    assert set(options.headers["allow"].split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
+
+
+async def test_a_sane_request_id_is_kept(shop: Shop) -> None:
+    for given in ("a", "0f8fad5b-d9cb-469f-a165-708673e3d2b1", "x" * 128, "a.b_c:d/e=f+g@h"):
+        for path in ("/api/auth/me/", "/nothing", "/health/live", "/api/transactions/txn_0"):
+            answer = await shop.get(path, headers={"x-request-id": given})
+            assert answer.headers["x-request-id"] == given
+            if answer.status_code >= 400:
+                assert answer.json()["request_id"] == given
+
+
+async def test_another_request_id_is_replaced(shop: Shop) -> None:
+    insane: list[Any] = ["", "x" * 129, "a b", 'a"b', "<script>", "a;b", "\u00e9".encode("latin-1")]
+    for given in insane:
+        answer = await shop.get("/nothing", headers={"x-request-id": given})
+        assert answer.headers["x-request-id"].startswith("req_")
+        assert answer.headers["x-request-id"] == answer.json()["request_id"]
+
+
+async def test_a_request_id_is_kept_with_the_events_of_its_request(shop: Shop) -> None:
+    await shop.post("/api/transactions/pay", shop.payment(), headers={"x-request-id": "mine"})
+    (job,) = await shop.api.services.claims.claim_jobs(at=shop.api.clock.now(), limit=1, lease=timedelta(seconds=1))
+    assert job.request_id == "mine"
+
+
+async def test_no_answer_is_guessed_at_framed_or_run(shop: Shop) -> None:
+    for path in GETS:
+        headers = (await shop.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "server" not in headers
+
+
+LOW = Limit(name="api_merchant", amount=3, per_seconds=10)
+
+
+async def test_a_merchant_has_a_limit_of_its_own_and_is_told_of_it() -> None:
+    async with open_api(Settings(limit_api=LOW)) as api:
+        shop, neighbour = await api.open_shop(), await api.open_shop()
+        for left in (1, 0):
+            answer = await shop.get("/api/auth/me/")
+            assert answer.headers["ratelimit-policy"] == '"api_merchant";q=3;w=10'
+            assert answer.headers["ratelimit"].startswith(f'"api_merchant";r={left};t=')
+        answer = await shop.get("/api/auth/me/")
+        assert problem(answer, 429, "rate_limited")["retryable"]
+        assert 1 <= int(answer.headers["retry-after"]) <= 10
+        assert answer.headers.get_list("ratelimit") == [f'"api_merchant";r=0;t={answer.headers["retry-after"]}']
+        assert answer.headers["ratelimit-policy"] == '"api_merchant";q=3;w=10'
+        assert (await neighbour.get("/api/auth/me/")).status_code == 200
+        api.clock.move(timedelta(seconds=10))
+        assert (await shop.get("/api/auth/me/")).status_code == 200
+
+
+async def test_the_limit_can_be_off(shop: Shop) -> None:
+    assert "ratelimit" not in (await shop.get("/api/auth/me/")).headers
+
+
+async def test_logins_are_limited_for_each_address() -> None:
+    limit = Limit(name="login_address", amount=2, per_seconds=60)
+    proxies = (ip_network("127.0.0.1/32"),)
+    async with open_api(Settings(limit_login_address=limit, trusted_proxies=proxies)) as api:
+        body = {"email": "nobody@example.com", "password": PASSWORD}
+
+        async def status(*forwarded: str) -> int:
+            headers = [("x-forwarded-for", each) for each in forwarded]
+            return (await api.client.post("/api/auth/login/", json=body, headers=headers)).status_code
+
+        assert [await status("198.51.100.1") for _ in range(3)] == [401, 401, 429]
+        assert await status("198.51.100.2") == 401
+        assert await status("198.51.100.2, 198.51.100.1") == 429
+
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+
+
+@pytest.mark.parametrize(
+    ("peer", "forwarded", "address"),
+    [
+        ("198.51.100.7", [], "198.51.100.7"),
+        ("198.51.100.7", ["203.0.113.9"], "198.51.100.7"),
+        ("10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["1.1.1.1, 203.0.113.9"], "203.0.113.9"),
+        ("10.0.0.1", ["1.1.1.1", "203.0.113.9, 10.0.0.2"], "203.0.113.9"),
+        ("10.0.0.1", ["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
+        ("10.0.0.1", ["203.0.113.9, nonsense"], "10.0.0.1"),
+        ("10.0.0.1", [""], "10.0.0.1"),
+        ("::ffff:10.0.0.1", ["203.0.113.9"], "203.0.113.9"),
+        ("fd00::1", ["2001:db8:1:2:3::4"], "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:3::4", [], "2001:db8:1:2::/64"),
+        (None, ["203.0.113.9"], "unknown"),
+    ],
+)
+def test_the_address_is_the_peers_unless_proxies_of_ours_lie_between(
+    peer: str | None, forwarded: list[str], address: str
+) -> None:
+    scope: Any = {"client": None if peer is None else (peer, 1234)}
+    arrival = Arrival("r", {b"x-forwarded-for": forwarded} if forwarded else {})
+    request: HTTPScope = scope
+    assert client_address(request, arrival, PROXIES) == address
+
+
+async def test_health_says_what_is_wrong() -> None:
+    async def fine() -> str | None:
+        return None
+
+    async def away() -> str | None:
+        return "away: start it"
+
+    cases = (
+        ({"store": fine}, {"cache": fine}, 200, "ok"),
+        ({"store": fine}, {"cache": away}, 200, "degraded"),
+        ({"store": away}, {"cache": fine}, 503, "unavailable"),
+    )
+    for vital, useful, status, word in cases:
+        async with open_api(vital=vital, useful=useful) as api:
+            answer = await api.client.get("/health/ready")
+            assert (answer.status_code, answer.json()["status"]) == (status, word)
+            wrong = {name: line for name, line in answer.json()["checks"].items() if line}
+            assert set(wrong.values()) == ({"away: start it"} if word != "ok" else set())
+            assert (await api.client.get("/health/live")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (Unavailable("postgres://host is gone"), 503, "unavailable"),
+        (OutcomeUnknown("postgres://host broke"), 500, "outcome_unknown"),
+        (StaleWrite("moved"), 500, "internal_error"),
+        (Unreadable("a row"), 500, "internal_error"),
+        (ZeroDivisionError("postgres://host"), 500, "internal_error"),
+    ],
+)
+async def test_errors_of_our_own_tell_nothing_of_the_inside(error: Exception, status: int, code: str) -> None:
+    reply = problem_reply(error, Arrival("r", {}))
+    assert reply.status == status
+    assert f'"code":"{code}"'.encode() in reply.body
+    assert b"postgres" not in reply.body
+    assert ((b"retry-after", b"1") in reply.headers) == (status == 503)
+
+
+def codes_in_the_core() -> set[str]:
+    """Return every code that the core's source refuses with."""
+    found = {error.code for _, error in inspect.getmembers(errors, inspect.isclass) if issubclass(error, Refused)}
+    found |= {code for code, _ in units._TAKEN.values()} | {checks.CARD_NUMBER_REFUSED}
+    for path in Path(payments_core.__file__).parent.rglob("*.py"):
+        if "testing" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                error = getattr(errors, node.func.id, None)
+                if isinstance(error, type) and issubclass(error, PaymentsError):
+                    given = [each.value for each in node.keywords if each.arg == "code"]
+                    given += node.args[:1] if error in (RuleBroken, Conflict) else []
+                    found |= {str(each.value) for each in given if isinstance(each, ast.Constant) and each.value}
+    return found - {Refused.code}
+
+
+def test_every_code_of_the_core_is_explained() -> None:
+    codes = codes_in_the_core()
+    assert {"invalid_payment_key", "suspended", "email_taken", "refund_exceeds_amount"} <= codes
+    assert codes <= set(KINDS)
+
+
+def test_every_call_names_the_refusals_of_money_that_it_can_give() -> None:
+    named = {code for operation in OPERATIONS for code in codes_of(operation)}
+    elsewhere = {"method_not_allowed", "transaction_state", "refund_state"}
+    assert named | elsewhere == set(KINDS)
+
+
+async def test_every_code_has_a_page(api: Api) -> None:
+    listed = (await api.client.get("/problems")).text
+    for code, kind in KINDS.items():
+        page = await api.client.get(f"/problems/{code}")
+        assert page.status_code == 200
+        assert page.headers["content-type"] == "text/html; charset=utf-8"
+        assert kind.title in page.text
+        assert f'href="/problems/{code}"' in listed
+
+
+async def test_the_reference_needs_nothing_from_elsewhere(api: Api) -> None:
+    page = await api.client.get("/docs")
+    assert page.status_code == 200
+    for path in ("/docs/rapidoc-min.js", "/docs/docs.css", "/schema/openapi.json"):
+        assert path in page.text
+        assert (await api.client.get(path)).status_code == 200
+    assert "http://" not in page.text
+    assert "https://" not in page.text
+    policy = page.headers["content-security-policy"]
+    assert "http" not in policy
+    assert "'unsafe-eval'" not in policy
+    problem(await api.client.get("/docs/app.py"), 404, "not_found")
+    problem(await api.client.get("/docs/..%2Fapp.py"), 404, "not_found")
+
+
+async def test_pages_are_named_so_that_they_are_fetched_once(api: Api) -> None:
+    first = await api.client.get("/schema/openapi.json")
+    again = await api.client.get("/schema/openapi.json", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+async def test_requests_are_counted_by_their_templates(shop: Shop) -> None:
+    await shop.get("/api/transactions/txn_0/")
+    await shop.get("/nothing")
+    text = shop.api.services.metrics.text().decode()
+    assert 'method="GET",route="/api/transactions/{id}",status="404"' in text
+    assert 'method="GET",route="none",status="404"' in text
+    assert "txn_0" not in text
+    assert "nothing" not in text
