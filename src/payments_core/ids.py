@@ -44,6 +44,7 @@ ID_LENGTH_MAX: Final = 255
 
 BODY_LENGTH: Final = 26
 RANDOM_BITS: Final = 74
+MICROSECONDS_MAX: Final = (1 << 56) - 1
 SEED_BYTES: Final = 32
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -67,8 +68,11 @@ def _encode(number: int) -> str:
 
 
 def lowest_id(prefix: str, at: datetime) -> str:
-    """Return a bound: ids of this kind made at `at` or later sort at or above it, earlier ones below."""
-    return f"{prefix}_{_encode(max(microseconds(at), 0) << RANDOM_BITS)}"
+    """Return a bound: ids of this kind made at `at` or later sort at or above it, earlier ones below.
+
+    Ids have room for times from 1970 to the year 4253; other times bound as the nearest of these.
+    """
+    return f"{prefix}_{_encode(min(max(microseconds(at), 0), MICROSECONDS_MAX) << RANDOM_BITS)}"
 
 
 def delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId:

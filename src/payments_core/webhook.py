@@ -19,8 +19,12 @@ ENDPOINTS_MAX: Final = 20
 URL_LENGTH_MAX: Final = 2048
 DESCRIPTION_LENGTH_MAX: Final = 500
 SECRET_BYTES: Final = 32
+SECRET_BYTES_MIN: Final = 24
+"""Of a secret that `verify` takes: an empty or short one would let anybody sign (Standard Webhooks: 24 to 64)."""
 SECRET_PREFIX: Final = "whsec_"  # noqa: S105 - the prefix of secrets, not one
 SECRET_OVERLAP: Final = timedelta(hours=24)
+OLD_SECRETS_MAX: Final = 8
+"""Rotations within SECRET_OVERLAP beyond this many end the oldest early."""
 TOLERANCE: Final = timedelta(seconds=300)
 EXCERPT_LENGTH_MAX: Final = 2048
 REPLAY_WINDOW_MAX: Final = timedelta(days=30)
@@ -56,6 +60,14 @@ class DeliveryStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OldSecret:
+    """A secret that was replaced and signs, beside its successors, until its time is over."""
+
+    secret: str = field(repr=False)
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """Where a merchant wants events. `failing_since` is when it began to only fail; a success clears it."""
 
@@ -66,10 +78,9 @@ class Endpoint:
     events: tuple[str, ...]
     description: str | None
     enabled: bool
-    secret: str
+    secret: str = field(repr=False)
     created_at: datetime
-    previous_secret: str | None = None
-    previous_secret_until: datetime | None = None
+    old_secrets: tuple[OldSecret, ...] = ()
     failing_since: datetime | None = None
     removed_at: datetime | None = None
     version: int = 0
@@ -79,14 +90,14 @@ class Endpoint:
         return self.enabled and self.removed_at is None and (ALL_EVENTS in self.events or type in self.events)
 
     def rotate_secret(self, secret: str, *, at: datetime) -> Endpoint:
-        """Return the endpoint with a new secret; the old one signs too for SECRET_OVERLAP."""
-        return replace(self, secret=secret, previous_secret=self.secret, previous_secret_until=at + SECRET_OVERLAP)
+        """Return the endpoint with a new secret; old ones sign too for SECRET_OVERLAP, the latest OLD_SECRETS_MAX."""
+        living = [old for old in self.old_secrets if at < old.until]
+        old_secrets = (OldSecret(secret=self.secret, until=at + SECRET_OVERLAP), *living)[:OLD_SECRETS_MAX]
+        return replace(self, secret=secret, old_secrets=old_secrets)
 
     def secrets_at(self, at: datetime) -> tuple[str, ...]:
         """Return the secrets that sign at that time, the newest first."""
-        if self.previous_secret is None or self.previous_secret_until is None or at >= self.previous_secret_until:
-            return (self.secret,)
-        return (self.secret, self.previous_secret)
+        return (self.secret, *(old.secret for old in self.old_secrets if at < old.until))
 
     def disable(self) -> Endpoint:
         """Return the endpoint that is sent nothing any more."""
@@ -208,9 +219,12 @@ def make_secret(random: bytes) -> str:
 
 def _key(secret: str) -> bytes:
     try:
-        return base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidSignature("the secret is not `whsec_` and base64") from None
+        key = b""
+    if len(key) < SECRET_BYTES_MIN:
+        raise InvalidSignature(f"the secret is not `whsec_` and the base64 of at least {SECRET_BYTES_MIN} bytes")
+    return key
 
 
 def _signature(secret: str, id: str, timestamp: int, body: bytes) -> str:

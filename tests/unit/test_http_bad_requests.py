@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import pytest
 import pytest_asyncio
+from structlog.testing import capture_logs
 
 from tests.unit.http_shop import Shop, at_fault, open_api, problem
 
@@ -554,12 +555,15 @@ async def test_null_stands_for_what_is_not_given(shop: Shop) -> None:
     assert answer.json()["metadata"] == {}
 
 
-class TestUnforeseenErrors:
-    async def test_are_problems_without_a_traceback(self, caplog: pytest.LogCaptureFixture) -> None:
-        async with open_api() as api:
-            shop = await api.open_shop()
-            api.store.view = None  # type: ignore[method-assign, assignment]  # something breaks that should not
+async def test_an_unforeseen_error_is_logged_and_tells_the_merchant_nothing_but_its_id() -> None:
+    async with open_api() as api:
+        shop = await api.open_shop()
+        api.store.view = None  # type: ignore[method-assign, assignment]  # something breaks that should not
+        with capture_logs() as logged:
             answer = await shop.get("/api/transactions/")
-            document = problem(answer, 500, "internal_error")
-            assert document["retryable"]
-            assert "NoneType" not in answer.text
+        document = problem(answer, 500, "internal_error")
+        assert document["retryable"]
+        assert "NoneType" not in answer.text
+        (line,) = logged
+        assert (line["log_level"], line["request_id"]) == ("error", document["request_id"])
+        assert isinstance(line["exc_info"], TypeError)

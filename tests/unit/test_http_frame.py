@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from litestar.types import HTTPScope
 
 import payments_core
 from entrypoints.http.addresses import client_address
-from entrypoints.http.app import OPERATIONS
+from entrypoints.http.app import OPERATIONS, create_app
 from entrypoints.http.arrivals import Arrival
 from entrypoints.http.kinds import KINDS
 from entrypoints.http.openapi import codes_of
@@ -37,18 +36,15 @@ from payments_core.limits import Limit
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shop() -> AsyncGenerator[Shop, None]:
+@pytest.fixture
+async def api() -> AsyncGenerator[Api, None]:
     async with open_api() as api:
-        yield await api.open_shop()
+        yield api
 
 
 @pytest.fixture
-def api(shop: Shop) -> Api:
-    return shop.api
+async def shop(api: Api) -> Shop:
+    return await api.open_shop()
 
 
 GETS = (
@@ -73,6 +69,23 @@ async def test_head_says_what_get_says_without_a_body(shop: Shop) -> None:
         get, head = await shop.get(path, headers=given), await shop.call("HEAD", path, headers=given)
         assert (head.status_code, head.content) == (get.status_code, b""), path
         assert head.headers == get.headers
+
+
+async def test_the_servers_own_scope_still_says_head(shop: Shop) -> None:
+    """uvicorn looks at it to know that no body follows what Content-Length says."""
+    scope: Any = {"type": "http", "method": "HEAD", "path": "/health/live", "headers": [], "query_string": b""}
+    sent: list[Any] = []
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await create_app(shop.api.services)(scope, receive, send)
+    assert scope["method"] == "HEAD"
+    assert dict(sent[0]["headers"])[b"content-length"] == b"27"
+    assert [message["body"] for message in sent[1:]] == [b""]
 
 
 async def test_a_slash_at_the_end_changes_nothing(shop: Shop) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
 from adapters.memory import MemoryCache
 from entrypoints.http.app import create_app
-from payments_core.ids import MerchantId
+from payments_core.ids import MerchantId, lowest_id
 from payments_core.ports import Views
 from tests.unit.http_shop import START, Shop, open_api, problem
 
@@ -118,6 +119,20 @@ async def test_a_cursor_belongs_to_its_list_and_filters(shop: Shop) -> None:
     for path in ("/api/transactions/?status=pending&", "/api/refunds/?", "/api/events/?"):
         problem(await shop.get(f"{path}cursor={cursor}"), 400, "invalid_request")
     assert (await shop.get(f"/api/transactions/?limit=5&cursor={cursor}")).status_code == 200
+
+
+async def test_times_at_the_ends_of_the_calendar_bound_as_they_should(shop: Shop) -> None:
+    made = [(await shop.pay())["id"]]
+    for path in ("/api/transactions/", "/api/events/"):
+        everything = len((await shop.get(path)).json()["results"])
+        for query, found in (
+            ("created_after=0001-01-01T00:00:00Z", everything),
+            ("created_before=0001-01-01T00:00:00Z", 0),
+            ("created_after=9999-12-31T23:59:59.999999Z", 0),
+            ("created_before=9999-12-31T23:59:59.999999Z", everything),
+        ):
+            assert len(ids(await shop.get(f"{path}?{query}"))) == found, query
+    assert lowest_id("txn", datetime.max.replace(tzinfo=UTC)) > made[0]
 
 
 async def test_links_and_answers_don_t_depend_on_the_host(shop: Shop) -> None:

@@ -13,7 +13,6 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
 from litestar.types import Method
 
-from entrypoints.http.addresses import client_address
 from entrypoints.http.arrivals import Arrival
 from entrypoints.http.authentication import authenticate, check_scope, count
 from entrypoints.http.bodies import check_content_type, convert, parse_object, read_body
@@ -101,7 +100,8 @@ async def _admit(operation: Operation, services: Services, request: AnyRequest, 
     return Call(
         services=services,
         admitted=caller,
-        address=client_address(request.scope, arrival, services.settings.trusted_proxies),
+        connection=request.scope,
+        arrival=arrival,
         ids=_ids(request),
         query=read_query(request.scope["query_string"], operation.parameters),
     )

@@ -84,6 +84,8 @@ class _Application(Litestar):
         request: HTTPScope = scope
         answer = _Answer(cast(Send, send), Arrival.note(request), method=request["method"])
         if request["method"] == "HEAD":
+            # A copy: the server looks at its own scope to know that no body follows.
+            request = request.copy()
             request["method"] = "GET"
         token = request_id.set(answer.arrival.request_id)
         started = time.perf_counter()

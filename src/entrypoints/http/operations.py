@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, TypeVar, cast
 
 import msgspec
+from litestar.types import HTTPScope
 
+from entrypoints.http.addresses import client_address
+from entrypoints.http.arrivals import Arrival
 from entrypoints.http.body_faults import Check
 from entrypoints.http.parameters import NO_QUERY, Parameter, Query
 from entrypoints.services import Services
@@ -36,7 +39,8 @@ class Call:
 
     services: Services
     admitted: Caller | None
-    address: str
+    connection: HTTPScope
+    arrival: Arrival
     ids: Mapping[str, str]
     query: Query = NO_QUERY
     once: Once | None = None
@@ -45,6 +49,11 @@ class Call:
     def payments(self) -> Payments:
         """The facade."""
         return self.services.payments
+
+    @property
+    def address(self) -> str:
+        """Where the request comes from, for rate limits."""
+        return client_address(self.connection, self.arrival, self.services.settings.trusted_proxies)
 
     @property
     def caller(self) -> Caller:
@@ -67,8 +76,8 @@ class Operation:
 
     A body may be empty unless `needs_body`; `check` is what the core can say of it without doing anything, so that a
     malformed one is told that too. `answer` is the type of what comes back, of each item where it is a `page`.
-    `location` is the path of what a command makes, with `{}` for its id. `once` says that an idempotency key gives it one effect, `cached` that its
-    answer follows from the merchant's revision alone.
+    `location` is the path of what a command makes, with `{}` for its id. `once` says that an idempotency key gives it
+    one effect, `cached` that its answer follows from the merchant's revision alone.
     """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]

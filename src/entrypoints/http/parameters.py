@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final, Generic, TypeAlias, TypeVar, cast
 from urllib.parse import parse_qsl, urlencode
@@ -25,6 +25,7 @@ AMOUNT_PATTERN: Final = r"^(0|[1-9][0-9]{0,13})(\.[0-9]{1,4})?$"
 """What the document can say of an amount; the currency says how many decimals there may be."""
 PARAMETERS_MAX: Final = 50
 TEXT_LENGTH_MAX: Final = 255
+TIMES: Final = (datetime(1970, 1, 1, tzinfo=UTC), datetime(4000, 1, 1, tzinfo=UTC))
 NAME_LENGTH_MAX: Final = 64
 
 Parse: TypeAlias = Callable[[str, str], T | Fault]
@@ -76,10 +77,17 @@ def one_of(name: str, description: str, values: type[E]) -> Parameter[E]:
 
 
 def time(name: str, description: str) -> Parameter[datetime]:
-    """Return a parameter that is a time with its zone."""
-    return Parameter(
-        name=name, description=description, schema={"type": "string", "format": "date-time"}, parse=parse_time
-    )
+    """Return a parameter that is a time with its zone.
+
+    Times outside TIMES are taken for their nearest end: nothing was made there, and stores can reckon with it.
+    """
+    schema: dict[str, Json] = {"type": "string", "format": "date-time"}
+    return Parameter(name=name, description=description, schema=schema, parse=_time)
+
+
+def _time(field: str, text: str) -> datetime | Fault:
+    found = parse_time(field, text)
+    return found if isinstance(found, Fault) else min(max(found, TIMES[0]), TIMES[1])
 
 
 def _limit(field: str, text: str) -> int | Fault:
