@@ -45,7 +45,10 @@ OPEN_STATES: Final = frozenset({AttemptState.PREPARED, AttemptState.PENDING, Att
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """An attempt to charge or to refund. `refund` is set where `kind` is REFUND; `lookups` counts look-ups so far."""
+    """An attempt to charge or to refund; `refund` is set where `kind` is REFUND.
+
+    `lookups` counts the look-ups that gave no answer since it was made, or since it was closed.
+    """
 
     id: AttemptId
     merchant: MerchantId
@@ -73,11 +76,11 @@ class Attempt:
 
     def approve(self, reference: str, at: datetime) -> Attempt:
         """Return the attempt that moved money."""
-        return replace(self, state=AttemptState.APPROVED, reference=reference, detail=None, updated_at=at)
+        return replace(self, state=AttemptState.APPROVED, reference=reference, detail=None, lookups=0, updated_at=at)
 
     def decline(self, code: str, at: datetime) -> Attempt:
         """Return the attempt that moved none."""
-        return replace(self, state=AttemptState.DECLINED, detail=code, updated_at=at)
+        return replace(self, state=AttemptState.DECLINED, detail=code, lookups=0, updated_at=at)
 
     def wait(self, state: AttemptState, detail: str | None, reference: str | None, at: datetime) -> Attempt:
         """Return the attempt whose outcome is still open, after one more look or the first call."""

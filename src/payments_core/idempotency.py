@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,7 +15,7 @@ from payments_core.values import Json, canonical_json
 
 KEY_LENGTH_MAX: Final = 255
 KEPT: Final = timedelta(hours=72)
-TWIN_WAIT_SECONDS: Final = 5.0
+TURN_WAIT_SECONDS: Final = 5.0
 FIELDS_NAMED_MAX: Final = 20
 
 
@@ -94,7 +94,7 @@ class Record:
     route: str
     status: int
     fingerprint: Fingerprint
-    body: bytes
+    body: bytes = field(repr=False)
     resource: str | None
     created_at: datetime
     expires_at: datetime

@@ -15,7 +15,9 @@ HEARTBEAT: Final = timedelta(seconds=15)
 SWEEP_EVERY: Final = timedelta(seconds=1)
 FAILURES_MAX: Final = 12
 BACKOFF_BASE: Final = timedelta(seconds=1)
-BACKOFF_MAX: Final = timedelta(hours=1)
+BACKOFF_MAX: Final = timedelta(minutes=15)
+PUT_OFF: Final = timedelta(minutes=5)
+"""How long a job waits for a person to mend what keeps it from being done."""
 ERROR_LENGTH_MAX: Final = 500
 
 
@@ -51,6 +53,10 @@ class Job:
     def again(self, *, due_at: datetime) -> Job:
         """Return the job, handed back and due later: it went well, and there is more to do."""
         return replace(self, due_at=due_at, failures=0, last_error=None, lease_expires_at=None)
+
+    def put_off(self, *, at: datetime, error: str) -> Job:
+        """Return the job that cannot be done until a person has mended something: due again, not counted a failure."""
+        return replace(self, due_at=at + PUT_OFF, last_error=error[:ERROR_LENGTH_MAX], lease_expires_at=None)
 
     def fail(self, *, at: datetime, error: str) -> Job:
         """Return the job after an unforeseen error: due again with backoff, or dead after FAILURES_MAX."""

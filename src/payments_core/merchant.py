@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -13,6 +13,7 @@ SESSION_KEY_LIFETIME: Final = timedelta(hours=24)
 SESSION_KEYS_MAX: Final = 10
 API_KEYS_MAX: Final = 100
 PAYMENT_KEYS_MAX: Final = 100
+SESSIONS_MAX: Final = 100
 ROTATION_OVERLAP: Final = timedelta(hours=24)
 ACCESS_TOKEN_LIFETIME: Final = timedelta(minutes=5)
 REFRESH_IDLE_LIFETIME: Final = timedelta(days=1)
@@ -51,7 +52,7 @@ class Merchant:
     id: MerchantId
     email: str
     name: str | None
-    password_hash: str
+    password_hash: str = field(repr=False)
     created_at: datetime
     suspended_at: datetime | None = None
     version: int = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 
@@ -21,24 +21,17 @@ class Mutexes:
         self._entries: dict[str, _Entry] = {}
 
     @asynccontextmanager
-    async def hold(self, *names: str, timeout_seconds: float) -> AsyncGenerator[None, None]:
-        """Hold all of these; taken in sorted order, so that no two holders wait for each other.
-
-        Raises TimeoutError where that takes longer than `timeout_seconds`.
-        """
-        async with AsyncExitStack() as held:
-            async with asyncio.timeout(timeout_seconds):
-                for name in sorted(set(names)):
-                    await held.enter_async_context(self._one(name))
-            yield
-
-    @asynccontextmanager
-    async def _one(self, name: str) -> AsyncGenerator[None, None]:
+    async def hold(self, name: str, *, timeout_seconds: float) -> AsyncGenerator[None, None]:
+        """Hold the mutex of this name; raise TimeoutError where the wait for it is longer than `timeout_seconds`."""
         entry = self._entries.setdefault(name, _Entry())
         entry.users += 1
         try:
-            async with entry.lock:
+            async with asyncio.timeout(timeout_seconds):
+                await entry.lock.acquire()
+            try:
                 yield
+            finally:
+                entry.lock.release()
         finally:
             entry.users -= 1
             if entry.users == 0:

@@ -7,8 +7,10 @@ Each call raises what `payments_core.errors` draws.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Final
 
 from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
 from payments_core.idempotency import Once
@@ -31,16 +33,34 @@ from payments_core.ports import (
     Views,
 )
 from payments_core.units import Act, Answer, Made, Units
-from payments_core.use_cases import log_in, make_api_key, make_payment_key, manage_webhooks, replay_deliveries
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
+from payments_core.use_cases.change_password import change_password, rehash_password
 from payments_core.use_cases.deliver_webhook import deliver_webhook
-from payments_core.use_cases.log_in import LogIn
-from payments_core.use_cases.make_api_key import MakeApiKey
-from payments_core.use_cases.manage_webhooks import AddEndpoint, ChangeEndpoint
+from payments_core.use_cases.hold_account import PasswordMoved
+from payments_core.use_cases.log_in import LogIn, open_session, open_session_key, refuse_suspended
+from payments_core.use_cases.log_out import log_out
+from payments_core.use_cases.make_api_key import (
+    LIVE_MODE_UNAVAILABLE,
+    MakeApiKey,
+    add_api_key,
+    revoke_api_key,
+    rotate_api_key,
+)
+from payments_core.use_cases.make_payment_key import add_payment_key, deactivate_payment_key
+from payments_core.use_cases.manage_webhooks import (
+    AddEndpoint,
+    ChangeEndpoint,
+    add_endpoint,
+    change_endpoint,
+    remove_endpoint,
+    rotate_endpoint_secret,
+    send_test_event,
+)
 from payments_core.use_cases.pay import Pay, check_payment, pay
 from payments_core.use_cases.process_job import Processor
 from payments_core.use_cases.read_lists import Reader
+from payments_core.use_cases.refresh_session import refresh_session
 from payments_core.use_cases.refund_transaction import RefundTransaction, check_refund, refund_transaction
 from payments_core.use_cases.register_merchant import (
     Register,
@@ -49,8 +69,11 @@ from payments_core.use_cases.register_merchant import (
     normal_email,
     register_merchant,
 )
-from payments_core.use_cases.replay_deliveries import Replay
+from payments_core.use_cases.replay_deliveries import Replay, replay_deliveries, retry_delivery
 from payments_core.values import Encode, encode_json
+
+PASSWORD_TRIES_MAX: Final = 3
+"""Each further one is another's change of the password, or of the form in which it is kept, in that moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,38 +117,29 @@ class Payments:
         check_registration(command, self._ports.passwords)
         await self._limit(REGISTRATION_PER_ADDRESS, address)
         password_hash = await self._ports.passwords.hash(command.password)
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await register_merchant(work, moment, command=command, password_hash=password_hash)
-
+        act = partial(register_merchant, command=command, password_hash=password_hash)
         return self._answer(await self._units.run(act))
 
     async def log_in(self, command: LogIn, *, address: str | None = None) -> Answer:
         """Give a session key for a day. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
-        merchant = await self._check_password(command, address)
 
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await log_in.open_session_key(work, moment, merchant=merchant, livemode=command.livemode)
+        def act(checked: Merchant) -> Act[Made]:
+            return partial(open_session_key, checked=checked, livemode=command.livemode)
 
-        return self._answer(await self._units.run(act, on=f"merchant:{merchant.id}"))
+        return await self._checked(command, address, act)
 
     async def open_session(self, command: LogIn, *, address: str | None = None) -> Answer:
         """Give a pair of access and refresh token. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
-        merchant = await self._check_password(command, address)
         tokens = self._ports.tokens
 
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await log_in.open_session(work, moment, merchant=merchant, livemode=command.livemode, tokens=tokens)
+        def act(checked: Merchant) -> Act[Made]:
+            return partial(open_session, checked=checked, livemode=command.livemode, tokens=tokens)
 
-        return self._answer(await self._units.run(act))
+        return await self._checked(command, address, act)
 
     async def refresh_session(self, refresh: str) -> Answer:
         """Give a new pair for a refresh token, which is spent. Raises InvalidCredentials, Forbidden."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made | MerchantId:
-            return await log_in.refresh_session(work, moment, refresh=refresh, tokens=self._ports.tokens)
-
-        made = await self._units.run(act)
+        made = await self._units.run(partial(refresh_session, refresh=refresh, tokens=self._ports.tokens))
         if isinstance(made, Made):
             return self._answer(made)
         self._ports.credentials.forget(made)
@@ -133,100 +147,70 @@ class Payments:
 
     async def log_out(self, caller: Caller) -> None:
         """End the session that calls. Raises Forbidden for a server key."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> None:
-            await log_in.log_out(work, moment, caller=caller)
-
-        await self._revoking(caller, act)
+        await self._revoking(caller, partial(log_out, caller=caller))
 
     async def change_password(
         self, caller: Caller, *, password: str, new_password: str, address: str | None = None
     ) -> None:
         """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
         check_new_password("new_password", new_password, self._ports.passwords)
-        merchant = await self._merchant(caller)
+        merchant = await self._merchant(caller.merchant)
         await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{merchant.email} {address or 'local'}")
         if not await self._ports.passwords.verify(merchant.password_hash, password):
             raise InvalidCredentials("The password is wrong.")
         password_hash = await self._ports.passwords.hash(new_password)
-
-        async def act(work: UnitOfWork, moment: Moment) -> None:
-            await log_in.change_password(work, moment, checked=merchant, password_hash=password_hash)
-
-        await self._revoking(caller, act)
+        try:
+            await self._revoking(caller, partial(change_password, checked=merchant, password_hash=password_hash))
+        except PasswordMoved:
+            raise InvalidCredentials("The password was changed meanwhile.") from None
 
     async def make_api_key(self, caller: Caller, command: MakeApiKey, *, once: Once | None = None) -> Answer:
         """Make a key; its secret is in this answer only. Raises Invalid, Forbidden, RuleBroken."""
-        make_api_key.check_api_key(command, now=self._ports.clock.now())
-        if command.livemode:
-            self._gateway(livemode=True)
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await make_api_key.add_api_key(work, moment, caller=caller, command=command)
-
-        return await self._units.answer(act, caller=caller, once=once)
+        live_mode_is_open = self._ports.gateways.get(True) is not None
+        act = partial(add_api_key, caller=caller, command=command, live_mode_is_open=live_mode_is_open)
+        return await self._units.answer(act, caller=caller, once=once, on=_account(caller))
 
     async def rotate_api_key(self, caller: Caller, id: ApiKeyId, *, once: Once | None = None) -> Answer:
-        """Make a key like this one, which goes on for a day. Raises NotFound, Forbidden."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await make_api_key.rotate_api_key(work, moment, caller=caller, id=id)
-
-        return await self._units.answer(act, caller=caller, once=once, on=f"api_key:{id}")
+        """Make a key like this one, which goes on for a day. Raises NotFound, Forbidden, RuleBroken."""
+        act = partial(rotate_api_key, caller=caller, id=id)
+        return await self._units.answer(act, caller=caller, once=once, on=_account(caller))
 
     async def revoke_api_key(self, caller: Caller, id: ApiKeyId) -> None:
         """Revoke a key: at once in this process, within a second in all others. Raises NotFound."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> None:
-            await make_api_key.revoke_api_key(work, moment, caller=caller, id=id)
-
-        await self._revoking(caller, act)
+        await self._revoking(caller, partial(revoke_api_key, caller=caller, id=id))
 
     async def make_payment_key(self, caller: Caller, *, once: Once | None = None) -> Answer:
         """Open a channel for payments. Raises RuleBroken."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await make_payment_key.add_payment_key(work, moment, caller=caller)
-
-        return await self._units.answer(act, caller=caller, once=once)
+        act = partial(add_payment_key, caller=caller)
+        return await self._units.answer(act, caller=caller, once=once, on=_account(caller))
 
     async def deactivate_payment_key(self, caller: Caller, id: PaymentKeyId) -> None:
         """Close a channel: no payment commits through it afterwards. Raises NotFound."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> None:
-            await make_payment_key.deactivate_payment_key(work, moment, caller=caller, id=id)
-
-        await self._units.run(act)
+        await self._units.run(partial(deactivate_payment_key, caller=caller, id=id), on=_account(caller))
 
     # ── money ─────────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def pay(self, caller: Caller, command: Pay, *, once: Once | None = None) -> Answer:
-        """Accept a payment; it is processed by a worker. Raises Invalid, RuleBroken, Conflict (`reference_taken`)."""
+        """Accept a payment; it is processed by a worker.
+
+        Raises Invalid, RuleBroken (`invalid_payment_key`, …), Conflict (`reference_taken`), Forbidden (`suspended`).
+        """
         amount = check_payment(command, livemode=caller.livemode)
         self._require_key(caller, once)
         gateway = self._gateway(livemode=caller.livemode).capabilities.name
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await pay(work, moment, caller=caller, command=command, amount=amount, gateway=gateway)
-
+        act = partial(pay, caller=caller, command=command, amount=amount, gateway=gateway)
         return await self._units.answer(act, caller=caller, once=once, rings=True)
 
     async def cancel(self, caller: Caller, id: TransactionId, *, once: Once | None = None) -> Answer:
         """Cancel a pending transaction. Raises NotFound, Conflict (`transaction_not_cancelable`)."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await cancel_transaction(work, moment, caller=caller, id=id)
-
+        act = partial(cancel_transaction, caller=caller, id=id)
         return await self._units.answer(act, caller=caller, once=once, on=f"transaction:{id}", rings=True)
 
     async def refund(self, caller: Caller, command: RefundTransaction, *, once: Once | None = None) -> Answer:
-        """Promise money back; a worker sends it. Raises Invalid, NotFound, RuleBroken."""
+        """Promise money back; a worker sends it. Raises Invalid, NotFound, RuleBroken, Forbidden (`suspended`)."""
         check_refund(command)
         self._require_key(caller, once)
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await refund_transaction(work, moment, caller=caller, command=command)
-
+        act = partial(refund_transaction, caller=caller, command=command)
         on = f"transaction:{command.transaction}"
         return await self._units.answer(act, caller=caller, once=once, on=on, rings=True)
 
@@ -234,66 +218,40 @@ class Payments:
 
     async def add_endpoint(self, caller: Caller, command: AddEndpoint, *, once: Once | None = None) -> Answer:
         """Make an endpoint; its secret is in this answer only. Raises Invalid, RuleBroken."""
-        manage_webhooks.check_endpoint(command, self._ports.notifier)
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await manage_webhooks.add_endpoint(work, moment, caller=caller, command=command)
-
-        return await self._units.answer(act, caller=caller, once=once)
+        act = partial(add_endpoint, caller=caller, command=command, notifier=self._ports.notifier)
+        return await self._units.answer(act, caller=caller, once=once, on=_account(caller))
 
     async def change_endpoint(self, caller: Caller, id: EndpointId, command: ChangeEndpoint) -> Answer:
         """Change an endpoint. Raises Invalid, NotFound."""
-        manage_webhooks.check_endpoint(command, self._ports.notifier)
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await manage_webhooks.change_endpoint(work, moment, caller=caller, id=id, command=command)
-
+        act = partial(change_endpoint, caller=caller, id=id, command=command, notifier=self._ports.notifier)
         return await self._units.answer(act, caller=caller, once=None, on=f"endpoint:{id}")
 
     async def remove_endpoint(self, caller: Caller, id: EndpointId) -> None:
         """Remove an endpoint. Raises NotFound."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> None:
-            await manage_webhooks.remove_endpoint(work, moment, caller=caller, id=id)
-
-        await self._units.run(act, on=f"endpoint:{id}")
+        await self._units.run(partial(remove_endpoint, caller=caller, id=id), on=f"endpoint:{id}")
 
     async def rotate_endpoint_secret(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
         """Give an endpoint a new secret; both sign for a day. Raises NotFound."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await manage_webhooks.rotate_endpoint_secret(work, moment, caller=caller, id=id)
-
+        act = partial(rotate_endpoint_secret, caller=caller, id=id)
         return await self._units.answer(act, caller=caller, once=once, on=f"endpoint:{id}")
 
     async def send_test_event(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
         """Send a `webhook.test` event to an endpoint now. Raises NotFound, Conflict."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await manage_webhooks.send_test_event(work, moment, caller=caller, id=id)
-
+        act = partial(send_test_event, caller=caller, id=id)
         return await self._units.answer(act, caller=caller, once=once, rings=True)
 
     async def retry_delivery(
         self, caller: Caller, endpoint: EndpointId, id: DeliveryId, *, once: Once | None = None
     ) -> Answer:
         """Send one delivery again, now. Raises NotFound, Conflict."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await replay_deliveries.retry_delivery(work, moment, caller=caller, endpoint_id=endpoint, id=id)
-
+        act = partial(retry_delivery, caller=caller, endpoint_id=endpoint, id=id)
         return await self._units.answer(act, caller=caller, once=once, on=f"delivery:{id}", rings=True)
 
     async def replay(
         self, caller: Caller, endpoint: EndpointId, command: Replay, *, once: Once | None = None
     ) -> Answer:
         """Send a window of events again, now. Raises Invalid, NotFound, Conflict."""
-
-        async def act(work: UnitOfWork, moment: Moment) -> Made:
-            return await replay_deliveries.replay_deliveries(
-                work, moment, caller=caller, endpoint_id=endpoint, command=command
-            )
-
+        act = partial(replay_deliveries, caller=caller, endpoint_id=endpoint, command=command)
         return await self._units.answer(act, caller=caller, once=once, rings=True)
 
     async def deliver(self, claimed: ClaimedDelivery) -> None:
@@ -306,43 +264,49 @@ class Payments:
         return Answer(body=self._ports.encode(made.answer), resource=made.resource)
 
     async def _revoking(self, caller: Caller, act: Act[None]) -> None:
-        await self._units.run(act, on=f"merchant:{caller.merchant}")
-        self._ports.credentials.forget(caller.merchant)
+        try:
+            await self._units.run(act, on=_account(caller))
+        finally:
+            # Also where the outcome is unknown: what was revoked must not be believed any longer.
+            self._ports.credentials.forget(caller.merchant)
 
-    async def _merchant(self, caller: Caller) -> Merchant:
+    async def _merchant(self, id: MerchantId) -> Merchant:
         async def act(work: UnitOfWork, _moment: Moment) -> Merchant:
-            return await work.merchants.get(caller.merchant)
+            return await work.merchants.get(id)
 
         return await self._units.run(act)
 
-    async def _check_password(self, command: LogIn, address: str | None) -> Merchant:
-        email = normal_email(command.email)
+    async def _checked(self, command: LogIn, address: str | None, act: Callable[[Merchant], Act[Made]]) -> Answer:
+        """Check the password, then act for its merchant; once more where the password moved in between."""
         await self._limit(LOGIN_PER_ADDRESS, address)
-        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{email} {address or 'local'}")
+        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{normal_email(command.email)} {address or 'local'}")
+        for _ in range(PASSWORD_TRIES_MAX):
+            try:
+                merchant = await self._check_password(command)
+                made = await self._units.run(act(merchant), on=f"account:{merchant.id}")
+            except PasswordMoved:
+                continue
+            # The oldest session may have gone.
+            self._ports.credentials.forget(merchant.id)
+            return self._answer(made)
+        raise InvalidCredentials("The password was changed meanwhile.")
 
+    async def _check_password(self, command: LogIn) -> Merchant:
         async def find(work: UnitOfWork, _moment: Moment) -> Merchant | None:
-            return await work.merchants.by_email(email)
+            return await work.merchants.by_email(normal_email(command.email))
 
         merchant = await self._units.run(find)
         passwords = self._ports.passwords
         password_hash = None if merchant is None else merchant.password_hash
         if not await passwords.verify(password_hash, command.password) or merchant is None:
             raise InvalidCredentials("The e-mail address or the password is wrong.")
-        log_in.refuse_suspended(merchant)
+        refuse_suspended(merchant)
         if command.livemode:
             self._gateway(livemode=True)
-        if passwords.is_stale(merchant.password_hash):
-            return await self._rehash(merchant, command.password)
-        return merchant
-
-    async def _rehash(self, merchant: Merchant, password: str) -> Merchant:
-        password_hash = await self._ports.passwords.hash(password)
-
-        async def act(work: UnitOfWork, _moment: Moment) -> None:
-            work.merchants.save((await log_in.unchanged(work, merchant)).change_password(password_hash))
-
-        await self._units.run(act)
-        return await self._merchant(Caller(merchant=merchant.id))
+        if not passwords.is_stale(merchant.password_hash):
+            return merchant
+        fresh = await passwords.hash(command.password)
+        return await self._units.run(partial(rehash_password, checked=merchant, password_hash=fresh))
 
     async def _limit(self, limit: Limit, key: str | None) -> None:
         if key is None:
@@ -360,5 +324,9 @@ class Payments:
     def _gateway(self, *, livemode: bool) -> Gateway:
         gateway = self._ports.gateways.get(livemode)
         if gateway is None:
-            raise RuleBroken("live_mode_unavailable", "This installation has no gateway for live mode.")
+            raise RuleBroken("live_mode_unavailable", LIVE_MODE_UNAVAILABLE)
         return gateway
+
+
+def _account(caller: Caller) -> str:
+    return f"account:{caller.merchant}"

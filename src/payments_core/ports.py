@@ -628,7 +628,9 @@ class Answered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreached:
-    """Nothing came back. Codes: blocked_address, invalid_url, dns, connect, tls, timeout, protocol, too_large."""
+    """Nothing came back. Codes: blocked_address, invalid_url, dns, connect, tls, timeout, protocol,
+    too_large, internal.
+    """
 
     code: str
     message: str

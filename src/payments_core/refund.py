@@ -61,8 +61,8 @@ class Refund:
         """Return the refund whose money did not go back, or came back."""
         return replace(self._to(RefundStatus.FAILED, at), failure=failure)
 
-    def doubt(self, *, at: datetime, reason: StatusReason) -> Refund:
-        """Return the pending refund whose outcome nobody knows (yet)."""
+    def doubt(self, *, at: datetime, reason: StatusReason | None) -> Refund:
+        """Return the pending refund whose outcome nobody knows (yet), or knows to be under way (None)."""
         assert self.status is RefundStatus.PENDING
         return replace(self, status_reason=reason, updated_at=at)
 

@@ -125,8 +125,8 @@ class Transaction:
         done = replace(self._to(Status.CANCELED, at), status_reason=reason)
         return done._with_fact(EventType.TRANSACTION_CANCELED, at)
 
-    def doubt(self, *, at: datetime, reason: StatusReason) -> Transaction:
-        """Return the transaction in processing whose outcome nobody knows (yet)."""
+    def doubt(self, *, at: datetime, reason: StatusReason | None) -> Transaction:
+        """Return the transaction in processing whose outcome nobody knows (yet), or knows to be under way (None)."""
         assert self.status is Status.PROCESSING
         return replace(self, status_reason=reason, updated_at=at)
 

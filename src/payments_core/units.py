@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias, TypeVar, cast
 
 from payments_core.describe import JsonObject
 from payments_core.errors import Conflict, Duplicate, Refused, StaleWrite, Unavailable
-from payments_core.idempotency import KEPT, TWIN_WAIT_SECONDS, Once, Record, check_same
+from payments_core.idempotency import KEPT, TURN_WAIT_SECONDS, Once, Record, check_same
 from payments_core.ids import SEED_BYTES, Moment
 from payments_core.merchant import Caller
 from payments_core.mutexes import Mutexes
@@ -39,7 +40,7 @@ class Made:
 class Answer:
     """What the merchant is told: the public JSON, the same over HTTP and when an idempotency key replays it."""
 
-    body: bytes
+    body: bytes = field(repr=False)
     resource: str | None = None
     replayed: bool = False
 
@@ -76,13 +77,10 @@ class Units:
         `on` names the aggregate that callers contend for: inside this process they take turns.
         Raises what `act` refuses, Conflict for a value that is taken, Unavailable where no race could be won.
         """
-        if on is None:
+        async with AsyncExitStack() as turns:
+            if on is not None:
+                await self._turn(turns, on)
             return await self._tries(act, moment or self.moment())
-        try:
-            async with self._mutexes.hold(on, timeout_seconds=TWIN_WAIT_SECONDS):
-                return await self._tries(act, moment or self.moment())
-        except TimeoutError:
-            raise Unavailable("Too many requests work on the same thing; try again.") from None
 
     async def answer(
         self, act: Act[Made], *, caller: Caller, once: Once | None, on: str | None = None, rings: bool = False
@@ -102,14 +100,22 @@ class Units:
         return answer
 
     async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None, moment: Moment) -> Answer:
-        names = [f"once:{caller.merchant}:{caller.livemode}:{once.key}", *([on] if on else [])]
+        async with AsyncExitStack() as turns:
+            try:
+                await self._turn(turns, f"once:{caller.merchant}:{caller.livemode}:{once.key}")
+            except Unavailable:
+                message = "A request with this idempotency key is still at work."
+                raise Conflict("idempotency_key_in_use", message, retryable=True) from None
+            if on is not None:
+                await self._turn(turns, on)
+            return await self._tries(self._with_record(act, caller, once), moment)
+
+    async def _turn(self, turns: AsyncExitStack, name: str) -> None:
+        """Wait for the turn at a name. Everyone takes a key before an aggregate, so that no two wait for each other."""
         try:
-            async with self._mutexes.hold(*names, timeout_seconds=TWIN_WAIT_SECONDS):
-                return await self._tries(self._with_record(act, caller, once), moment)
+            await turns.enter_async_context(self._mutexes.hold(name, timeout_seconds=TURN_WAIT_SECONDS))
         except TimeoutError:
-            raise Conflict(
-                "idempotency_key_in_use", "A request with this idempotency key is still at work.", retryable=True
-            ) from None
+            raise Unavailable("Too many requests work on the same thing; try again.") from None
 
     def _with_record(self, act: Act[Made], caller: Caller, once: Once) -> Act[Answer]:
         async def act_once(work: UnitOfWork, moment: Moment) -> Answer:

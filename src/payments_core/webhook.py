@@ -27,6 +27,8 @@ OLD_SECRETS_MAX: Final = 8
 """Rotations within SECRET_OVERLAP beyond this many end the oldest early."""
 TOLERANCE: Final = timedelta(seconds=300)
 EXCERPT_LENGTH_MAX: Final = 2048
+ATTEMPTS_KEPT_MAX: Final = 50
+"""Of one delivery, the latest: more come only by retries and replays."""
 REPLAY_WINDOW_MAX: Final = timedelta(days=30)
 DISABLED_AFTER: Final = timedelta(days=5)
 SIGNATURES_MAX: Final = 16
@@ -140,8 +142,8 @@ class DeliveryAttempt:
 class Delivery:
     """One event on its way to one endpoint. It is its own job: `due_at`, `lease_token`, `lease_expires_at`.
 
-    `tries` counts attempts since it was last (re)queued and picks the step of the schedule; `attempts` keeps all of
-    them. A claim raises `lease_token`; whoever holds an older one has lost it.
+    `tries` counts attempts since it was last (re)queued and picks the step of the schedule; `attempts` keeps the
+    latest ATTEMPTS_KEPT_MAX of all. A claim raises `lease_token`; whoever holds an older one has lost it.
     """
 
     id: DeliveryId
@@ -182,7 +184,7 @@ class Delivery:
         return replace(
             self,
             tries=tries,
-            attempts=(*self.attempts, attempt),
+            attempts=self._with(attempt),
             due_at=now + wait,
             lease_expires_at=None,
             updated_at=attempt.at,
@@ -190,18 +192,26 @@ class Delivery:
 
     def note(self, attempt: DeliveryAttempt) -> Delivery:
         """Return the delivery that was ended by something else while it was under way."""
-        return replace(self, attempts=(*self.attempts, attempt), lease_expires_at=None, updated_at=attempt.at)
+        return replace(self, attempts=self._with(attempt), lease_expires_at=None, updated_at=attempt.at)
 
     def queue_again(self, *, at: datetime) -> Delivery:
         """Return the delivery, due now, with its whole schedule before it."""
         return replace(self, status=DeliveryStatus.PENDING, due_at=at, tries=0, updated_at=at)
+
+    @property
+    def next_attempt_number(self) -> int:
+        """The number of the next attempt, from 1."""
+        return self.attempts[-1].number + 1 if self.attempts else 1
+
+    def _with(self, attempt: DeliveryAttempt) -> tuple[DeliveryAttempt, ...]:
+        return (*self.attempts, attempt)[-ATTEMPTS_KEPT_MAX:]
 
     def _end(self, status: DeliveryStatus, attempt: DeliveryAttempt) -> Delivery:
         return replace(
             self,
             status=status,
             tries=self.tries + 1,
-            attempts=(*self.attempts, attempt),
+            attempts=self._with(attempt),
             due_at=None,
             lease_expires_at=None,
             updated_at=attempt.at,

@@ -117,7 +117,7 @@ async def test_a_key_is_free_again_after_72_hours(shop: Shop) -> None:
 
 
 async def test_a_twin_that_waits_too_long_is_told_to_come_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "TWIN_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(units, "TURN_WAIT_SECONDS", 0.01)
     mutexes = shop.api.services.payments._units._mutexes
     name = f"once:{shop.id}:False:order-7"
     async with mutexes.hold(name, timeout_seconds=1):

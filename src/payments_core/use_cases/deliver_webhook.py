@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 
 from payments_core.errors import LeaseLost, NotFound
@@ -16,6 +18,8 @@ from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, End
 GONE: Final = 410
 """The status by which a receiver asks for nothing more."""
 
+_log = logging.getLogger(__name__)
+
 
 async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claimed: ClaimedDelivery) -> None:
     """Sign and post the event, no unit open, then record the attempt in one.
@@ -23,16 +27,21 @@ async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claime
     Raises LeaseLost where the claim ran out meanwhile and somebody else has it.
     """
     at = clock.now()
-    headers = {
-        "content-type": "application/json",
-        **sign(claimed.endpoint.secrets_at(at), id=claimed.delivery.event, at=at, body=claimed.body),
-    }
-    reply = await notifier.send(Notification(url=claimed.endpoint.url, headers=headers, body=claimed.body))
-
-    async def act(work: UnitOfWork, moment: Moment) -> None:
-        await record_attempt(work, moment, claimed=claimed.delivery, reply=reply, at=at)
-
+    try:
+        reply = await _post(notifier, claimed, at)
+    except Exception:
+        # Not recorded, it would be tried again at each end of its lease, for ever.
+        _log.exception("delivery %s could not be attempted", claimed.delivery.id)
+        reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
+    act = partial(record_attempt, claimed=claimed.delivery, reply=reply, at=at)
     await units.run(act, on=f"delivery:{claimed.delivery.id}")
+
+
+async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> Answered | Unreached:
+    endpoint, event = claimed.endpoint, claimed.delivery.event
+    signed = sign(endpoint.secrets_at(at), id=event, at=at, body=claimed.body)
+    headers = {"content-type": "application/json", **signed}
+    return await notifier.send(Notification(url=endpoint.url, headers=headers, body=claimed.body))
 
 
 async def record_attempt(
@@ -42,7 +51,7 @@ async def record_attempt(
     delivery = await work.deliveries.get(claimed.merchant, claimed.endpoint, claimed.id)
     if delivery.lease_token != claimed.lease_token:
         raise LeaseLost("another worker has claimed this delivery")
-    attempt = _attempt(len(delivery.attempts) + 1, at, reply)
+    attempt = _attempt(delivery.next_attempt_number, at, reply)
     endpoint = await _endpoint(work, delivery)
     if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
         work.deliveries.save(delivery.note(attempt))

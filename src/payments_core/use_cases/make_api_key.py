@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from payments_core import describe
 from payments_core.checks import Faults
@@ -24,6 +25,9 @@ from payments_core.merchant import (
 )
 from payments_core.ports import UnitOfWork
 from payments_core.units import Made
+from payments_core.use_cases.hold_account import hold_account
+
+LIVE_MODE_UNAVAILABLE: Final = "This installation has no gateway for live mode."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,17 +83,23 @@ def check_api_key(command: MakeApiKey, *, now: datetime) -> None:
     faults.raise_if_any()
 
 
-async def add_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, command: MakeApiKey) -> Made:
-    """Make a key; its secret is in this answer only. Raises Forbidden, RuleBroken (`too_many_api_keys`)."""
+async def add_api_key(
+    work: UnitOfWork, moment: Moment, *, caller: Caller, command: MakeApiKey, live_mode_is_open: bool
+) -> Made:
+    """Make a key; its secret is in this answer only.
+
+    Raises Invalid, Forbidden, RuleBroken (`too_many_api_keys`, `live_mode_unavailable`).
+    """
+    check_api_key(command, now=moment.now)
     livemode = caller.livemode if command.livemode is None else command.livemode
+    if livemode and not live_mode_is_open:
+        raise RuleBroken("live_mode_unavailable", LIVE_MODE_UNAVAILABLE)
     if livemode != caller.livemode and caller.kind is CredentialKind.SERVER_KEY:
         raise Forbidden("A server key makes keys of its own mode only; log in to make one of the other.")
     scopes = caller.scopes if command.scopes is None else frozenset(Scope(scope) for scope in command.scopes)
     if not scopes <= caller.scopes:
         raise Forbidden("A key cannot make one with more scopes than its own.", code="scope_missing")
-    work.expect(await work.merchants.get(caller.merchant))
-    if len(await _server_keys(work, moment, caller.merchant)) >= API_KEYS_MAX:
-        raise RuleBroken("too_many_api_keys", f"An account can have at most {API_KEYS_MAX} API keys; revoke one.")
+    await _require_room(work, moment, caller.merchant)
     key, secret = new_api_key(
         moment,
         caller.merchant,
@@ -104,10 +114,13 @@ async def add_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, comma
 
 
 async def rotate_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, id: ApiKeyId) -> Made:
-    """Make a key like this one, which goes on for ROTATION_OVERLAP. Raises NotFound, Forbidden."""
+    """Make a key like this one, which goes on for ROTATION_OVERLAP. Raises NotFound, Forbidden, RuleBroken."""
     old = await _own_key(work, moment, caller, id)
+    if old.kind is ApiKeyKind.SESSION:
+        raise Forbidden("A session key is not rotated; log in again for another one.")
     if not old.scopes <= caller.scopes:
         raise Forbidden("A key cannot rotate one with more scopes than its own.", code="scope_missing")
+    await _require_room(work, moment, caller.merchant)
     key, secret = new_api_key(
         moment,
         caller.merchant,
@@ -134,6 +147,8 @@ async def _own_key(work: UnitOfWork, moment: Moment, caller: Caller, id: ApiKeyI
     return key
 
 
-async def _server_keys(work: UnitOfWork, moment: Moment, merchant: MerchantId) -> list[ApiKey]:
+async def _require_room(work: UnitOfWork, moment: Moment, merchant: MerchantId) -> None:
+    await hold_account(work, merchant)
     keys = await work.api_keys.valid_of(merchant, at=moment.now)
-    return [key for key in keys if key.kind is ApiKeyKind.SERVER]
+    if sum(key.kind is ApiKeyKind.SERVER for key in keys) >= API_KEYS_MAX:
+        raise RuleBroken("too_many_api_keys", f"An account can have at most {API_KEYS_MAX} API keys; revoke one.")

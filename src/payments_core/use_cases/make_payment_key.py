@@ -9,10 +9,12 @@ from payments_core.keys import SECRET_BYTES, make_payment_key
 from payments_core.merchant import PAYMENT_KEYS_MAX, Caller, PaymentKey
 from payments_core.ports import UnitOfWork
 from payments_core.units import Made
+from payments_core.use_cases.hold_account import hold_account
 
 
 async def add_payment_key(work: UnitOfWork, moment: Moment, *, caller: Caller) -> Made:
     """Open a channel for payments. Raises RuleBroken (`too_many_payment_keys`)."""
+    await hold_account(work, caller.merchant)
     if await work.payment_keys.count(caller.merchant, caller.livemode) >= PAYMENT_KEYS_MAX:
         message = f"An account can have at most {PAYMENT_KEYS_MAX} active payment keys in each mode; delete one."
         raise RuleBroken("too_many_payment_keys", message)

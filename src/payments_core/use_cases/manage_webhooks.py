@@ -12,6 +12,7 @@ from payments_core.ids import EndpointId, Moment
 from payments_core.merchant import Caller
 from payments_core.ports import Notifier, UnitOfWork
 from payments_core.units import Made
+from payments_core.use_cases.hold_account import hold_account
 from payments_core.use_cases.record_event import record_endpoint_event
 from payments_core.values import UNSET, Unset
 from payments_core.webhook import DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX, SECRET_BYTES, Endpoint, make_secret
@@ -60,9 +61,12 @@ def _check_events(faults: Faults, events: tuple[str, ...]) -> None:
             faults.add(f"events.{index}", "unknown_event_type", f"One of {', '.join(sorted(known))}.")
 
 
-async def add_endpoint(work: UnitOfWork, moment: Moment, *, caller: Caller, command: AddEndpoint) -> Made:
-    """Make an endpoint; its secret is in this answer only. Raises RuleBroken (`too_many_endpoints`)."""
-    work.expect(await work.merchants.get(caller.merchant))
+async def add_endpoint(
+    work: UnitOfWork, moment: Moment, *, caller: Caller, command: AddEndpoint, notifier: Notifier
+) -> Made:
+    """Make an endpoint; its secret is in this answer only. Raises Invalid, RuleBroken (`too_many_endpoints`)."""
+    check_endpoint(command, notifier)
+    await hold_account(work, caller.merchant)
     if await work.endpoints.count(caller.merchant, caller.livemode) >= ENDPOINTS_MAX:
         message = f"An account can have at most {ENDPOINTS_MAX} endpoints in each mode; delete one."
         raise RuleBroken("too_many_endpoints", message)
@@ -82,9 +86,16 @@ async def add_endpoint(work: UnitOfWork, moment: Moment, *, caller: Caller, comm
 
 
 async def change_endpoint(
-    work: UnitOfWork, _moment: Moment, *, caller: Caller, id: EndpointId, command: ChangeEndpoint
+    work: UnitOfWork,
+    _moment: Moment,
+    *,
+    caller: Caller,
+    id: EndpointId,
+    command: ChangeEndpoint,
+    notifier: Notifier,
 ) -> Made:
-    """Change an endpoint; disabling it cancels its pending deliveries. Raises NotFound."""
+    """Change an endpoint; disabling it cancels its pending deliveries. Raises Invalid, NotFound."""
+    check_endpoint(command, notifier)
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, id)
     changed = replace(
         endpoint,
@@ -94,6 +105,8 @@ async def change_endpoint(
     )
     if not isinstance(command.enabled, Unset) and command.enabled != endpoint.enabled:
         changed = changed.enable() if command.enabled else changed.disable()
+    if changed.url != endpoint.url:
+        changed = changed.succeeded()  # another place, which has yet to fail
     if changed != endpoint:
         work.endpoints.save(changed)
     return Made(answer=describe.endpoint(changed), resource=changed.id)

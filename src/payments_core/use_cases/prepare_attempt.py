@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from payments_core.attempt import Attempt, AttemptKind, AttemptState
 from payments_core.ids import AttemptId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
 from payments_core.ports import UnitOfWork
-from payments_core.transaction import Status
+from payments_core.transaction import Failure, Status
 from payments_core.use_cases.record_event import record_transaction_event
+from payments_core.use_cases.settle_refund import fail_refund
+
+CHARGE_GONE: Final = Failure(
+    code="transaction_not_refundable", message="The transaction turned out not to have succeeded."
+)
 
 
-async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job, gateway: str) -> Attempt | None:
-    """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then)."""
+async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Attempt | None:
+    """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then).
+
+    It is made at the gateway for which the payment was accepted.
+    """
     subject = TransactionId(job.subject) if job.kind is JobKind.CHARGE else RefundId(job.subject)
     attempt = await work.attempts.of(job.merchant, subject)
     if attempt is not None:
@@ -20,11 +30,11 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job, gateway
             return None
         return attempt
     if job.kind is JobKind.CHARGE:
-        return await _prepare_charge(work, moment, job, gateway)
-    return await _prepare_refund(work, moment, job, gateway)
+        return await _prepare_charge(work, moment, job)
+    return await _prepare_refund(work, moment, job)
 
 
-async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job, gateway: str) -> Attempt | None:
+async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Attempt | None:
     transaction = await work.transactions.get(job.merchant, job.livemode, TransactionId(job.subject))
     if transaction.status is not Status.PENDING:
         work.jobs.done(job)
@@ -38,7 +48,7 @@ async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job, gateway: s
         transaction=transaction.id,
         refund=None,
         amount=transaction.amount,
-        gateway=gateway,
+        gateway=transaction.gateway,
         payment_method=transaction.payment_method,
         charge_reference=None,
         prepared_at=moment.now,
@@ -51,9 +61,15 @@ async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job, gateway: s
     return attempt
 
 
-async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job, gateway: str) -> Attempt:
+async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Attempt | None:
     refund = await work.refunds.get(job.merchant, job.livemode, RefundId(job.subject))
     transaction = await work.transactions.get(job.merchant, job.livemode, refund.transaction)
+    if transaction.status is not Status.SUCCEEDED:
+        # Corrected since the refund was promised: there is no charge to give back.
+        fail_refund(work, moment, transaction, refund, CHARGE_GONE, request_id=job.request_id)
+        work.jobs.done(job)
+        return None
+    work.expect(transaction)
     attempt = Attempt(
         id=AttemptId(moment.id("att")),
         merchant=job.merchant,
@@ -62,7 +78,7 @@ async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job, gateway: s
         transaction=transaction.id,
         refund=refund.id,
         amount=refund.amount,
-        gateway=gateway,
+        gateway=transaction.gateway,
         payment_method=transaction.payment_method,
         charge_reference=transaction.gateway_reference,
         prepared_at=moment.now,

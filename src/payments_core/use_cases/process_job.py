@@ -6,14 +6,16 @@ leaves either nothing done or an attempt that the next holder of the job repeats
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from payments_core.attempt import Attempt, AttemptState
-from payments_core.errors import LeaseLost
-from payments_core.gateway import Capabilities, Misconfigured, NotSeen, Sighting, Submission
+from payments_core.errors import LeaseLost, PaymentsError, Unavailable
+from payments_core.gateway import Capabilities, Misconfigured, NotSeen, Sighting, Submission, Unknown
 from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
@@ -23,10 +25,14 @@ from payments_core.use_cases.settle_attempt import settle_attempt
 
 KEY_RETENTION_SHARE: Final = 0.5
 """A call is repeated with the same key only in this first part of the time for which the gateway keeps it."""
+GATEWAY_SECONDS_MAX: Final = 60.0
+"""For a look-up and a call after it. Adapters have shorter bounds of their own; this one is for those that fail to."""
 
 
-class GatewayMisconfigured(Exception):
-    """The gateway refused us, not the payment: the job is tried again with backoff, until a person has mended it."""
+class GatewayMisconfigured(PaymentsError):
+    """The gateway refused us, not the payment: nothing moved, and a person has to mend it."""
+
+    code = "gateway_misconfigured"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,37 +46,46 @@ class Processor:
     async def process(self, job: Job) -> None:
         """Do what the job says, as far as it can be done now; an unforeseen error makes it due again with backoff.
 
-        Raises LeaseLost where the claim ran out meanwhile and somebody else has it.
+        Raises that error, when it has been written down; LeaseLost where the claim ran out meanwhile and somebody else
+        has it; Unavailable where the store is away (the lease then runs out by itself).
         """
         try:
             await self._process(job)
-        except LeaseLost:
+        except (LeaseLost, Unavailable):
+            raise
+        except GatewayMisconfigured as error:
+            await self._save(partial(job.put_off, error=f"{error.code}: {error.message}"))
             raise
         except Exception as error:
-            await self._fail(job, error)
+            # The text of other people's errors may hold anything, secrets included.
+            text = f"{error.code}: {error.message}" if isinstance(error, PaymentsError) else type(error).__name__
+            await self._save(partial(job.fail, error=text))
             raise
 
     async def _process(self, job: Job) -> None:
         gateway = self.gateways.get(job.livemode)
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
-
-        async def prepare(work: UnitOfWork, moment: Moment) -> Attempt | None:
-            return await prepare_attempt(work, moment, job=job, gateway=gateway.capabilities.name)
-
+        prepare = partial(prepare_attempt, job=job)
         attempt = await self.units.run(prepare, on=f"job:{job.id}")
         if attempt is None:
             return
+        if attempt.gateway != gateway.capabilities.name:
+            raise GatewayMisconfigured(f"the gateway of this payment, {attempt.gateway}, is not there any more")
         sighting = await self._ask(gateway, attempt)
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
-
-        async def settle(work: UnitOfWork, moment: Moment) -> None:
-            await settle_attempt(work, moment, job=job, attempt_id=attempt.id, sighting=sighting)
-
+        settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
         await self.units.run(settle, on=f"transaction:{attempt.transaction}")
 
     async def _ask(self, gateway: Gateway, attempt: Attempt) -> Sighting:
+        try:
+            async with asyncio.timeout(GATEWAY_SECONDS_MAX):
+                return await self._submit_or_look_up(gateway, attempt)
+        except TimeoutError:
+            return Unknown(why=f"the gateway took longer than {GATEWAY_SECONDS_MAX:.0f} s")
+
+    async def _submit_or_look_up(self, gateway: Gateway, attempt: Attempt) -> Sighting:
         submission = submission_of(attempt)
         may_repeat = may_submit(attempt, gateway.capabilities, self.clock.now())
         if attempt.state is AttemptState.PREPARED and may_repeat:
@@ -81,9 +96,9 @@ class Processor:
             return await gateway.submit(submission) if quiet else sighting
         return sighting
 
-    async def _fail(self, job: Job, error: Exception) -> None:
+    async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
-            work.jobs.save(job.fail(at=moment.now, error=f"{type(error).__name__}: {error}"))
+            work.jobs.save(changed(at=moment.now))
 
         await self.units.run(act)
 

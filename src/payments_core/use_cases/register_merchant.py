@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from payments_core import describe
@@ -29,7 +29,7 @@ class Register:
     """What somebody sends who wants to be a merchant."""
 
     email: str
-    password: str
+    password: str = field(repr=False)
     name: str | None = None
 
 

@@ -1,4 +1,4 @@
-"""Write down what the gateway said of an attempt, and what follows for the payment or refund."""
+"""Write down what the gateway said of an attempt, and plan the next look where it said nothing final."""
 
 from __future__ import annotations
 
@@ -10,169 +10,120 @@ from payments_core.gateway import Approved, Declined, Misconfigured, NotSeen, Pe
 from payments_core.ids import AttemptId, Moment
 from payments_core.job import Job
 from payments_core.ports import UnitOfWork
-from payments_core.refund import RETURNED, Refund, RefundStatus
-from payments_core.transaction import (
-    REFUNDS_SHOWN_MAX,
-    Failure,
-    Status,
-    StatusReason,
-    Transaction,
-)
-from payments_core.use_cases.record_event import record_refund_event, record_transaction_event
+from payments_core.refund import Refund, RefundStatus
+from payments_core.transaction import Failure, StatusReason, Transaction
+from payments_core.use_cases.settle_charge import fail_charge, succeed_charge
+from payments_core.use_cases.settle_refund import fail_refund, succeed_refund
 
 NOT_SEEN: Final = "the gateway has no such attempt yet"
+LATE_APPROVAL: Final = "the gateway approved a refund that had failed"
 
 
 async def settle_attempt(
     work: UnitOfWork, moment: Moment, *, job: Job, attempt_id: AttemptId, sighting: Sighting
 ) -> None:
-    """Record a sighting: close the attempt and its subject, or plan the next look; a closed one may be corrected."""
+    """Record a sighting: close the attempt and its subject, correct what was closed otherwise, or look again later."""
     attempt = await work.attempts.get(job.merchant, attempt_id)
     transaction = await work.transactions.get(job.merchant, job.livemode, attempt.transaction)
     refund = None if attempt.refund is None else await work.refunds.get(job.merchant, job.livemode, attempt.refund)
-    settlement = _Settlement(work, moment, job, attempt, transaction, refund)
     match sighting:
-        case Approved():
-            await settlement.approved(sighting)
-        case Declined():
-            await settlement.declined(sighting)
-        case Pending(reference=reference):
-            settlement.still_open(AttemptState.PENDING, None, reference)
-        case Unknown(why=why):
-            settlement.still_open(AttemptState.UNKNOWN, why, None)
-        case NotSeen():
-            settlement.still_open(AttemptState.UNKNOWN, NOT_SEEN, None)
+        case Approved(reference=reference, check_again_after=again):
+            if attempt.state is not AttemptState.APPROVED:
+                await _approve(work, moment, attempt, transaction, refund, reference)
+            _end(work, moment, job, again)
+        case Declined(check_again_after=again):
+            if attempt.state is not AttemptState.DECLINED:
+                await _decline(work, moment, attempt, transaction, refund, sighting)
+            _end(work, moment, job, again)
+        case Pending() | Unknown() | NotSeen():
+            _look_again(work, moment, job, attempt, transaction, refund, sighting)
         case Misconfigured():
             raise AssertionError("a gateway that refuses us settles nothing")
 
 
-class _Settlement:
-    """One attempt, its transaction and refund, in the unit that settles them."""
+async def _approve(
+    work: UnitOfWork, moment: Moment, attempt: Attempt, transaction: Transaction, refund: Refund | None, reference: str
+) -> None:
+    if refund is None:
+        work.attempts.save(attempt.approve(reference, moment.now))
+        await succeed_charge(work, moment, attempt, transaction, reference)
+    elif refund.status is RefundStatus.PENDING:
+        work.attempts.save(attempt.approve(reference, moment.now))
+        succeed_refund(work, moment, transaction, refund, reference, request_id=attempt.request_id)
+    else:
+        # Its amount may have been given back again meanwhile: a person must look, the money is not guessed.
+        work.attempts.save(attempt.wait(AttemptState.NEEDS_REVIEW, LATE_APPROVAL, reference, moment.now))
 
-    def __init__(
-        self,
-        work: UnitOfWork,
-        moment: Moment,
-        job: Job,
-        attempt: Attempt,
-        transaction: Transaction,
-        refund: Refund | None,
-    ) -> None:
-        self._work = work
-        self._moment = moment
-        self._job = job
-        self._attempt = attempt
-        self._transaction = transaction
-        self._refund = refund
 
-    async def approved(self, approved: Approved) -> None:
-        if self._attempt.state is not AttemptState.APPROVED:
-            if self._refund is None:
-                await self._charge_succeeded(approved)
-            else:
-                self._refund_succeeded(self._refund, approved)
-        self._end(approved.check_again_after)
+async def _decline(
+    work: UnitOfWork,
+    moment: Moment,
+    attempt: Attempt,
+    transaction: Transaction,
+    refund: Refund | None,
+    declined: Declined,
+) -> None:
+    failure = Failure(
+        code=declined.code,
+        message=declined.message,
+        gateway_code=declined.gateway_code,
+        retryable=declined.retryable,
+    )
+    work.attempts.save(attempt.decline(declined.code, moment.now))
+    if refund is None:
+        await fail_charge(work, moment, attempt, transaction, failure)
+    else:
+        fail_refund(work, moment, transaction, refund, failure, request_id=attempt.request_id)
 
-    async def declined(self, declined: Declined) -> None:
-        failure = Failure(
-            code=declined.code,
-            message=declined.message,
-            gateway_code=declined.gateway_code,
-            retryable=declined.retryable,
-        )
-        if self._attempt.state is not AttemptState.DECLINED:
-            self._work.attempts.save(self._attempt.decline(declined.code, self._moment.now))
-            if self._refund is None:
-                await self._charge_failed(failure)
-            else:
-                self._refund_failed(self._refund, failure)
-        self._end(declined.check_again_after)
 
-    def still_open(self, state: AttemptState, detail: str | None, reference: str | None) -> None:
-        """Plan the next look; where the schedule has ended a person must look. A closed attempt stays closed."""
-        attempt = self._attempt
-        if not attempt.is_open:
-            self._work.jobs.done(self._job)
-            return
-        looked = attempt if attempt.state is AttemptState.PREPARED else attempt.looked_up()
-        wait = looked.next_lookup_after()
-        reason = StatusReason.OUTCOME_UNKNOWN if wait is not None else StatusReason.NEEDS_REVIEW
+def _end(work: UnitOfWork, moment: Moment, job: Job, check_again_after: timedelta | None) -> None:
+    if check_again_after is None:
+        work.jobs.done(job)
+    else:
+        work.jobs.save(job.again(due_at=moment.now + check_again_after))
+
+
+def _look_again(
+    work: UnitOfWork,
+    moment: Moment,
+    job: Job,
+    attempt: Attempt,
+    transaction: Transaction,
+    refund: Refund | None,
+    sighting: Pending | Unknown | NotSeen,
+) -> None:
+    """Plan the next look by the schedule. At its end a closed attempt stays as it was; an open one needs a person."""
+    # The call itself, which may have been the first, is not a look-up.
+    looked = attempt if attempt.state is AttemptState.PREPARED else attempt.looked_up()
+    wait = looked.next_lookup_after()
+    if attempt.is_open:
+        state, reason, detail, reference = _still_open(sighting)
         if wait is None:
-            self._work.attempts.save(looked.wait(AttemptState.NEEDS_REVIEW, detail, reference, self._moment.now))
-            self._work.jobs.done(self._job)
-        else:
-            self._work.attempts.save(looked.wait(state, detail, reference, self._moment.now))
-            self._work.jobs.save(self._job.again(due_at=self._moment.now + wait))
-        if state is not AttemptState.PENDING or wait is None:
-            self._doubt(reason)
+            state, reason = AttemptState.NEEDS_REVIEW, StatusReason.NEEDS_REVIEW
+        looked = looked.wait(state, detail, reference, moment.now)
+        _say_why(work, moment, transaction, refund, reason)
+    work.attempts.save(looked)
+    _end(work, moment, job, wait)
 
-    def _doubt(self, reason: StatusReason) -> None:
-        if self._refund is not None:
-            if self._refund.status_reason is not reason:
-                self._work.refunds.save(self._refund.doubt(at=self._moment.now, reason=reason))
-        elif self._transaction.status_reason is not reason:
-            self._work.transactions.save(self._transaction.doubt(at=self._moment.now, reason=reason))
 
-    def _end(self, check_again_after: timedelta | None) -> None:
-        if check_again_after is None:
-            self._work.jobs.done(self._job)
-        else:
-            self._work.jobs.save(self._job.again(due_at=self._moment.now + check_again_after))
+def _still_open(
+    sighting: Pending | Unknown | NotSeen,
+) -> tuple[AttemptState, StatusReason | None, str | None, str | None]:
+    """Return the attempt's state, the payment's reason, a detail and the gateway's reference."""
+    match sighting:
+        case Pending(reference=reference):
+            return AttemptState.PENDING, None, None, reference
+        case Unknown(why=why):
+            return AttemptState.UNKNOWN, StatusReason.OUTCOME_UNKNOWN, why, None
+        case NotSeen():
+            return AttemptState.UNKNOWN, StatusReason.OUTCOME_UNKNOWN, NOT_SEEN, None
 
-    async def _charge_succeeded(self, approved: Approved) -> None:
-        work, moment = self._work, self._moment
-        work.attempts.save(self._attempt.approve(approved.reference, moment.now))
-        if self._transaction.status is Status.PROCESSING:
-            done, fact = self._transaction.succeed(at=moment.now, gateway_reference=approved.reference)
-            work.transactions.save(done)
-            record_transaction_event(work, moment, fact, done, request_id=self._job.request_id)
-        else:
-            await self._correct(Status.SUCCEEDED, gateway_reference=approved.reference)
 
-    async def _charge_failed(self, failure: Failure) -> None:
-        work, moment = self._work, self._moment
-        if self._transaction.status is Status.PROCESSING:
-            done, fact = self._transaction.fail(at=moment.now, failure=failure)
-            work.transactions.save(done)
-            record_transaction_event(work, moment, fact, done, request_id=self._job.request_id)
-        else:
-            await self._correct(Status.FAILED, failure=failure)
-
-    async def _correct(
-        self, to: Status, *, gateway_reference: str | None = None, failure: Failure | None = None
-    ) -> None:
-        transaction, work = self._transaction, self._work
-        evidence = {"source": "gateway", "gateway": self._attempt.gateway, "attempt": self._attempt.id}
-        corrected, fact = transaction.correct(
-            to, at=self._moment.now, evidence=evidence, gateway_reference=gateway_reference, failure=failure
-        )
-        refunds = await work.refunds.latest_of(transaction.merchant, transaction.id, limit=REFUNDS_SHOWN_MAX)
-        work.transactions.save(corrected)
-        record_transaction_event(work, self._moment, fact, corrected, refunds=refunds, request_id=self._job.request_id)
-
-    def _refund_succeeded(self, refund: Refund, approved: Approved) -> None:
-        work, moment = self._work, self._moment
-        if refund.status is not RefundStatus.PENDING:
-            # Failed, and the gateway now says that the money went back: a person must look, the money is not guessed.
-            detail = "the gateway approved a refund that had failed"
-            work.attempts.save(self._attempt.wait(AttemptState.NEEDS_REVIEW, detail, approved.reference, moment.now))
-            return
-        work.attempts.save(self._attempt.approve(approved.reference, moment.now))
-        transaction, fact = self._transaction.settle_refund(refund.amount, at=moment.now)
-        done = refund.succeed(at=moment.now, gateway_reference=approved.reference)
-        work.transactions.save(transaction)
-        work.refunds.save(done)
-        record_refund_event(work, moment, fact, done, transaction, request_id=self._job.request_id)
-
-    def _refund_failed(self, refund: Refund, failure: Failure) -> None:
-        work, moment = self._work, self._moment
-        if refund.status is RefundStatus.SUCCEEDED:
-            returned = Failure(code=RETURNED, message=failure.message, gateway_code=failure.gateway_code)
-            transaction, fact = self._transaction.return_refund(refund.amount, at=moment.now)
-            done = refund.fail(at=moment.now, failure=returned)
-        else:
-            transaction, fact = self._transaction.release_refund(refund.amount, at=moment.now)
-            done = refund.fail(at=moment.now, failure=failure)
-        work.transactions.save(transaction)
-        work.refunds.save(done)
-        record_refund_event(work, moment, fact, done, transaction, request_id=self._job.request_id)
+def _say_why(
+    work: UnitOfWork, moment: Moment, transaction: Transaction, refund: Refund | None, reason: StatusReason | None
+) -> None:
+    """Say on the payment or the refund why its outcome is not there yet."""
+    if refund is None and transaction.status_reason is not reason:
+        work.transactions.save(transaction.doubt(at=moment.now, reason=reason))
+    elif refund is not None and refund.status_reason is not reason:
+        work.refunds.save(refund.doubt(at=moment.now, reason=reason))

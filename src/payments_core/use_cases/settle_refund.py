@@ -1,0 +1,47 @@
+"""What the gateway's word on a refund changes: the refund, its transaction's sums, and an event."""
+
+from __future__ import annotations
+
+from payments_core.ids import Moment
+from payments_core.ports import UnitOfWork
+from payments_core.refund import RETURNED, Refund, RefundStatus
+from payments_core.transaction import Failure, Transaction
+from payments_core.use_cases.record_event import record_refund_event
+
+
+def succeed_refund(
+    work: UnitOfWork,
+    moment: Moment,
+    transaction: Transaction,
+    refund: Refund,
+    reference: str,
+    *,
+    request_id: str | None,
+) -> None:
+    """Record that the money of a pending refund went back."""
+    settled, fact = transaction.settle_refund(refund.amount, at=moment.now)
+    done = refund.succeed(at=moment.now, gateway_reference=reference)
+    work.transactions.save(settled)
+    work.refunds.save(done)
+    record_refund_event(work, moment, fact, done, settled, request_id=request_id)
+
+
+def fail_refund(
+    work: UnitOfWork,
+    moment: Moment,
+    transaction: Transaction,
+    refund: Refund,
+    failure: Failure,
+    *,
+    request_id: str | None,
+) -> None:
+    """Record that the money of a pending refund did not go back, or that of a succeeded one came back (`returned`)."""
+    if refund.status is RefundStatus.SUCCEEDED:
+        failure = Failure(code=RETURNED, message=failure.message, gateway_code=failure.gateway_code)
+        settled, fact = transaction.return_refund(refund.amount, at=moment.now)
+    else:
+        settled, fact = transaction.release_refund(refund.amount, at=moment.now)
+    done = refund.fail(at=moment.now, failure=failure)
+    work.transactions.save(settled)
+    work.refunds.save(done)
+    record_refund_event(work, moment, fact, done, settled, request_id=request_id)
