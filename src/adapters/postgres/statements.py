@@ -59,6 +59,20 @@ def given(name: str, **columns: SqlType) -> TableValuedAlias:
 _TRANSACTION_ID: Final = func.pg_current_xact_id().cast(Text).label("transaction_id")
 TRANSACTION_ID: Final = select(_TRANSACTION_ID)
 
+
+
+def in_progress(transaction_id: str) -> Select[Any]:
+    """Return the statement that has a row where a database transaction may not have ended yet.
+
+    Each holds a lock on its own id until everybody can see how it ended. After a crash of the server the id may be
+    another's: then ours has ended all the same. A server in recovery knows no such locks.
+    """
+    locks = table("pg_locks", column("locktype"), column("transactionid"), schema="pg_catalog")
+    own = cast(cast(literal(transaction_id, Text), Xid8), Xid)
+    held = select(locks.c.locktype).where(locks.c.locktype == "transactionid", locks.c.transactionid == own)
+    return select(literal(1)).where(or_(func.pg_is_in_recovery(), held.exists()))
+
+
 INSERT_REVISIONS: Final = insert(tables.merchant_revisions)
 
 

@@ -7,17 +7,18 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, cast, func, select
+from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.types import UserDefinedType
 
+from adapters.postgres import statements
 from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
 from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.errors import translated
 from adapters.postgres.mapping import kinds
+from adapters.postgres.read_back import was_written
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view, read_revision
 from payments_core.errors import OutcomeUnknown, Unavailable
@@ -26,16 +27,7 @@ from payments_core.ports import Begin, UnitOfWork, Vault
 
 READ_BACK_TRIES_MAX: Final = 5
 READ_BACK_PAUSE_SECONDS: Final = 0.2
-
-
-class Xid8(UserDefinedType[str]):
-    """The type of transaction ids that never come round."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: object) -> str:
-        """Return the type's name in SQL."""
-        return "XID8"
+UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
@@ -108,27 +100,27 @@ class PostgresStore:
                     refused = error
                 else:
                     return
-            if not await self._was_committed(transaction_id):
+            if not await self._was_committed(changes, transaction_id):
                 raise refused
 
-    async def _was_committed(self, transaction_id: str) -> bool:
-        """Say whether a database transaction was committed, or raise OutcomeUnknown.
+    async def _was_committed(self, changes: Changes, transaction_id: str) -> bool:
+        """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.
 
-        Its COMMIT was sent and not answered by "done". The database remembers how its transactions ended; one that is
-        still in progress has a process that has yet to notice that nobody listens.
+        One that is still in progress, has a process that has yet to notice that nobody listens.
         """
-        status = select(func.pg_xact_status(cast(transaction_id, Xid8)).label("status"))
         for _ in range(READ_BACK_TRIES_MAX):
             try:
-                (row,) = await self._read(status)
+                if not await self._read(statements.in_progress(transaction_id)):
+                    written = await was_written(self._read, changes)
+                    if written is None:
+                        break
+                    return written
             except Unavailable:
-                ending = "unread"
-            else:
-                ending = row["status"]
-            if ending in ("committed", "aborted"):
-                return bool(ending == "committed")
+                pass
+            except Exception as error:
+                raise OutcomeUnknown(UNTOLD) from error
             await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
-        raise OutcomeUnknown("the connection to the store was lost during the commit")
+        raise OutcomeUnknown(UNTOLD)
 
     # ── views
 

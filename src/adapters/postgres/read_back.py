@@ -1,0 +1,84 @@
+"""What a commit left behind, looked up after its answer was lost.
+
+Whether a database transaction was committed cannot be asked of its id: a crash of the server may give the id to
+another one. What was written stands for it, in this order:
+
+- A row that the unit inserted under an id of its own, or a job that it deleted: there or not there, that is sure.
+- The idempotency record, which several may write: it has to be this one, letter by letter.
+- Rows that the unit only updated: a version that has not moved, or that somebody else's values have, is sure. Where
+  all of them stand as the unit would have left them, whatever it promised holds. What has moved on since tells nothing.
+
+A row that may be deleted (a job) tells nothing by its absence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from sqlalchemy import RowMapping, select
+
+from adapters.postgres.changes import Changes, Writes
+from adapters.postgres.mapping import Identity, Kind
+from adapters.postgres.statements import KEPT
+from adapters.postgres.unit import Read
+
+MOVED_ALONE: Final[Mapping[str, Iterable[str]]] = {
+    **KEPT,
+    "deliveries": ("lease_expires_at",),
+    "jobs": ("lease_expires_at",),
+}
+"""Columns that others write without moving the version or the lease token."""
+
+
+async def was_written(read: Read, changes: Changes) -> bool | None:
+    """Say whether the changes were committed by their database transaction, which has ended; None: nobody can tell."""
+    if not changes.touched():
+        return True
+    for writes in (changes.events, *changes.versioned):
+        if writes.added:
+            return await _row(read, writes.kind, next(iter(writes.added))) is not None
+    for identity, record in changes.records.added.items():
+        row = await _row(read, changes.records.kind, identity)
+        return row is not None and changes.records.kind.of_row(row) == record
+    for identity in changes.jobs.added:
+        if await _row(read, changes.jobs.kind, identity) is not None:
+            return True
+    return await _updates_stand(read, changes)
+
+
+async def _updates_stand(read: Read, changes: Changes) -> bool | None:
+    standing: list[bool | None] = []
+    for identity in changes.jobs_done.saved:
+        if await _row(read, changes.jobs_done.kind, identity) is not None:
+            return False
+    for writes in (*changes.versioned, changes.jobs):
+        standing.extend([await _stands(read, writes, identity) for identity in writes.saved])
+    if False in standing:
+        return False
+    # These leave no trace that is looked for here, or none that is surely there.
+    untold = changes.replays or changes.jobs.added
+    return True if standing and all(standing) and not untold else None
+
+
+async def _stands(read: Read, writes: Writes[Any], identity: Identity) -> bool | None:
+    """Say whether a row is as its update left it: no, where that surely never happened; None where it has moved on."""
+    kind = writes.kind
+    row = await _row(read, kind, identity)
+    if row is None:
+        return None
+    meant = kind.to_row(writes.saved[identity])
+    fence = "lease_token"
+    if "version" in meant:
+        fence = "version"
+        meant["version"] += 1
+    if row[fence] != meant[fence]:
+        return False if row[fence] < meant[fence] else None
+    meant |= {name: row[name] for name in MOVED_ALONE.get(kind.table.name, ())}
+    return bool(kind.of_row(row) == kind.of_row(meant))
+
+
+async def _row(read: Read, kind: Kind[Any], identity: Identity) -> RowMapping | None:
+    keys = zip(kind.table.primary_key, identity, strict=True)
+    rows = await read(select(kind.table).where(*(column == value for column, value in keys)))
+    return rows[0] if rows else None
