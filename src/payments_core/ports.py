@@ -587,10 +587,6 @@ class Claims(Protocol):
         """Count what waits."""
         ...
 
-    async def next_due_at(self) -> datetime | None:
-        """Return when the next job or delivery that nobody holds is due, if there is one."""
-        ...
-
 
 class Gateway(Protocol):
     """Another company's system that moves money. Never raises for what it or the network does: that is `Unknown`."""

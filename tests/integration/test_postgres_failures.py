@@ -6,22 +6,27 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import LiteralString
 from urllib.parse import parse_qs, urlsplit
 
+import psycopg
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import Bounds, PostgresStore, Rejected, create_engine
+from adapters.postgres.statements import in_progress
 from adapters.security.vault import AeadVault
 from payments_core.errors import NotFound, OutcomeUnknown, Unavailable
 from payments_core.testing.builders import NOW, a_merchant, a_record, a_transaction
-from payments_core.testing.subject import Shop, open_shop, put, stored
+from payments_core.testing.subject import Shop, open_shop, put, stored, write
 from tests.integration.servers import Server
 
 BOUNDED_SECONDS = 5.0
 LONG_SECONDS = 30.0
 """How long a condition may take to come true before the test fails."""
+CRASHES_MAX = 5
+"""A server writes its log down now and then: a crash just after that loses nothing."""
 
 
 def _store(engine: AsyncEngine) -> PostgresStore:
@@ -284,6 +289,8 @@ class Wire:
         self._relays: list[asyncio.Task[None]] = []
         self.cut: str | None = None
         self.accepts = True
+        self.meanwhile: Callable[[], Awaitable[None]] | None = None
+        """What happens between the cut and the store's hearing of it."""
 
     async def __aenter__(self) -> "Wire":
         self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
@@ -318,6 +325,8 @@ class Wire:
             if cut != "before":
                 writer.write(data)
             if cut is not None:
+                if self.meanwhile is not None:
+                    await self.meanwhile()
                 break
         # What was written arrives before the end does, and is done before Postgres sees the end.
         writer.write_eof()
@@ -326,7 +335,8 @@ class Wire:
         while data := await reader.read(65536):
             if not heard.is_set():
                 writer.write(data)
-        writer.close()
+        if not heard.is_set():
+            writer.close()
 
 
 @pytest.fixture
@@ -361,6 +371,104 @@ async def test_a_commit_that_never_arrived_is_unavailable(wire: Wire, wired: Pos
     with pytest.raises(NotFound):
         await stored(wired, transaction)
     await put(wired, transaction)
+
+
+async def test_an_update_whose_answer_was_lost_is_read_back(wire: Wire, wired: PostgresStore) -> None:
+    shop = await open_shop(wired)
+    wire.cut = "after"
+    await write(wired, replace(shop.merchant, name="Renamed"))
+    wire.cut = None
+    assert await stored(wired, shop.merchant) == replace(shop.merchant, name="Renamed", version=2)
+
+
+async def test_an_update_that_somebody_else_moved_on_before_it_was_read_back_is_unknown(
+    wire: Wire, wired: PostgresStore, store: PostgresStore
+) -> None:
+    shop = await open_shop(wired)
+    renamed = replace(shop.merchant, name="Renamed", version=2)
+
+    async def rename_again() -> None:
+        async def is_renamed() -> bool:
+            return await stored(store, shop.merchant) == renamed
+
+        await _until(is_renamed)
+        await write(store, replace(renamed, name="Renamed Again"))
+
+    wire.cut, wire.meanwhile = "after", rename_again
+    with pytest.raises(OutcomeUnknown):
+        await write(wired, replace(shop.merchant, name="Renamed"))
+
+
+class Crash:
+    """Ends the server before it has written down whose transaction it was, and has others take the same id."""
+
+    def __init__(self, server: Server, database_url: str) -> None:
+        self._server = server
+        self._dsn = database_url.replace("+psycopg", "")
+        self.reused = False
+
+    async def __call__(self) -> None:
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as observer:
+            ours = await _number(
+                observer,
+                "SELECT max(backend_xid::text::bigint) FROM pg_stat_activity WHERE datname = current_database()",
+            )
+        await self._server.kill()
+        await self._server.start()
+        async with await psycopg.AsyncConnection.connect(self._dsn, autocommit=True) as others:
+            await others.execute("CREATE TABLE IF NOT EXISTS others (id bigint)")
+            taken = 0
+            while taken < ours:
+                taken = await _number(
+                    others, "INSERT INTO others VALUES (1) RETURNING pg_current_xact_id()::text::bigint"
+                )
+                self.reused = self.reused or taken == ours
+
+
+async def _number(connection: "psycopg.AsyncConnection[tuple[int, ...]]", query: LiteralString) -> int:
+    row = await (await connection.execute(query)).fetchone()
+    assert row is not None
+    return row[0]
+
+
+@pytest.mark.parametrize("updated", [False, True])
+async def test_a_commit_that_a_crash_swallowed_is_not_done_though_its_id_is_given_out_again(
+    wire: Wire, wired: PostgresStore, postgres_server: Server, database_url: str, updated: bool
+) -> None:
+    crash = Crash(postgres_server, database_url)
+    for _ in range(CRASHES_MAX):
+        shop = await open_shop(wired)
+        transaction = a_transaction(shop.key)
+        wire.cut, wire.meanwhile = "before", crash
+        swallowed = (
+            write(wired, replace(shop.merchant, name="Swallowed"))
+            if updated
+            else put(wired, transaction, a_record(shop.merchant))
+        )
+        with pytest.raises(Unavailable):
+            await swallowed
+        wire.cut, wire.meanwhile = None, None
+        assert await stored(wired, shop.merchant) == shop.merchant
+        with pytest.raises(NotFound):
+            await stored(wired, transaction)
+        if crash.reused:
+            return
+    raise AssertionError("the server wrote the transaction down each time")
+
+
+async def test_a_database_transaction_is_in_progress_until_it_has_ended(
+    engine: AsyncEngine, observer: AsyncConnection
+) -> None:
+    async def is_in_progress(id: int) -> bool:
+        async with engine.connect() as connection:
+            return (await connection.execute(in_progress(str(id)))).first() is not None
+
+    id = await observer.scalar(text("SELECT pg_current_xact_id()::text::bigint"))
+    assert id is not None
+    assert await is_in_progress(id)
+    assert not await is_in_progress(id + 1_000_000), "one that has yet to be given out is no error"
+    await observer.rollback()
+    assert not await is_in_progress(id)
 
 
 async def test_a_commit_whose_end_nobody_can_tell_is_unknown(wire: Wire, wired: PostgresStore) -> None:

@@ -226,7 +226,10 @@ async def test_the_database_makes_the_same_delivery_ids(engine: AsyncEngine) -> 
 
 async def test_no_secret_lies_open_in_the_database(store: PostgresStore, engine: AsyncEngine) -> None:
     shop = await open_shop(store)
-    endpoint = an_endpoint(shop.merchant).rotate_secret("whsec_another", at=NOW)
+    endpoint = an_endpoint(shop.merchant)
+    for secret in ("whsec_second", "whsec_third"):
+        endpoint = endpoint.rotate_secret(secret, at=NOW)
+    assert len(endpoint.old_secrets) == 2
     record = replace(a_record(shop.merchant), body=b'{"secret": "whsec_shown_once"}')
     await put(store, endpoint, record)
     async with engine.connect() as connection:

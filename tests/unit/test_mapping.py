@@ -26,7 +26,7 @@ from payments_core.testing.builders import (
     an_event,
 )
 from payments_core.transaction import Failure, Status, StatusReason
-from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus
+from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, OldSecret
 
 AT = datetime(2026, 4, 5, 6, 7, 8, 9, tzinfo=UTC)
 FAILURE = Failure(code="card_declined", message="Declined.", gateway_code="51", retryable=True)
@@ -79,8 +79,7 @@ def _filled() -> dict[str, object]:
     )
     endpoint = replace(
         an_endpoint(merchant, livemode=True),
-        previous_secret="whsec_old",
-        previous_secret_until=AT,
+        old_secrets=(OldSecret(secret="whsec_old", until=AT), OldSecret(secret="whsec_older", until=AT)),
         failing_since=AT + timedelta(1),
         removed_at=AT + timedelta(2),
         version=2,
@@ -222,7 +221,7 @@ def test_ids_and_keys_are_ordered_by_their_bytes() -> None:
     ("name", "column", "context"),
     [
         ("endpoints", "secret_sealed", "endpoint:{id}"),
-        ("endpoints", "previous_secret_sealed", "endpoint:{id}"),
+        ("endpoints", "old_secrets_sealed", "endpoint:{id}"),
         ("records", "body_sealed", "idempotency:{merchant_id}:1:{key}"),
     ],
 )

@@ -74,17 +74,6 @@ class MemoryClaims:
             oldest_due_seconds=(at - min(dues)).total_seconds() if dues else 0.0,
         )
 
-    async def next_due_at(self) -> datetime | None:
-        """Return when the next job or delivery that nobody holds is due, if there is one."""
-        await asyncio.sleep(0)
-        jobs = [job.due_at for job in self._state.jobs.values() if job.dead_at is None and job.lease_expires_at is None]
-        deliveries = [
-            delivery.due_at
-            for delivery in self._state.pending_deliveries()
-            if delivery.lease_expires_at is None and delivery.due_at is not None
-        ]
-        return min([*jobs, *deliveries], default=None)
-
     def _due_jobs(self, at: datetime) -> Iterator[Job]:
         for job in self._state.jobs.values():
             if job.dead_at is None and job.due_at <= at and _is_free(job, at):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     CTE,
@@ -31,16 +32,22 @@ from adapters.postgres.deliver import PENDING
 from adapters.postgres.errors import translated
 from adapters.postgres.mapping import Kinds
 from adapters.postgres.statements import given
-from adapters.postgres.tables import TIME, deliveries, endpoints, events, jobs
+from adapters.postgres.tables import deliveries, endpoints, events, jobs
 from payments_core.ids import EndpointId
-from payments_core.job import Job
+from payments_core.job import Job, JobKind
 from payments_core.ports import Backlog, ClaimedDelivery
 from payments_core.webhook import Delivery
+
+T = TypeVar("T")
 
 COUNTED_MAX: Final = 100_000
 """Where the backlog's counts end: whoever has so much to do need not know it more exactly."""
 
 _ALIVE: Final = jobs.c.dead_at.is_(None)
+_KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
+"""Whoever runs a later version beside this one does the others."""
+
+_log = logging.getLogger(__name__)
 
 
 def _free(table: Table, at: datetime) -> ColumnElement[bool]:
@@ -60,7 +67,7 @@ class PostgresClaims:
         """Lease up to `limit` due jobs that nobody holds, the longest due first."""
         chosen = (
             select(*jobs.primary_key)
-            .where(_ALIVE, _free(jobs, at))
+            .where(_ALIVE, _KNOWN, _free(jobs, at))
             .order_by(jobs.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -72,7 +79,7 @@ class PostgresClaims:
             .values(lease_token=jobs.c.lease_token + 1, lease_expires_at=at + lease)
             .returning(*jobs.c)
         )
-        claimed = [self._kinds.jobs.of_row(row) for row in await self._rows(statement)]
+        claimed = _readable(await self._rows(statement), self._kinds.jobs.of_row)
         return sorted(claimed, key=lambda job: (job.due_at, job.id))
 
     async def claim_deliveries(
@@ -109,7 +116,7 @@ class PostgresClaims:
             )
         )
         parameters = {"allowed_endpoint_id": list(limits_each), "allowed_number": list(limits_each.values())}
-        claimed = [self._claimed(row) for row in await self._rows(statement, parameters)]
+        claimed = _readable(await self._rows(statement, parameters), self._claimed)
         return sorted(claimed, key=lambda one: (one.delivery.due_at or at, one.delivery.id))
 
     def _claimed(self, row: RowMapping) -> ClaimedDelivery:
@@ -167,18 +174,6 @@ class PostgresClaims:
             oldest_due_seconds=0.0 if row["oldest"] is None else (at - row["oldest"]).total_seconds(),
         )
 
-    async def next_due_at(self) -> datetime | None:
-        """Return when the next job or delivery that nobody holds is due, if there is one."""
-        free_job = select(jobs.c.due_at).where(_ALIVE, jobs.c.lease_expires_at.is_(None))
-        first_job = free_job.order_by(jobs.c.due_at).limit(1).scalar_subquery()
-        waiting = _waiting_endpoints()
-        free_delivery = _pending_of(waiting, deliveries.c.due_at).where(deliveries.c.lease_expires_at.is_(None))
-        each = lateral(free_delivery.limit(1), "each")
-        first_delivery = select(func.min(each.c.due_at)).select_from(waiting.join(each, true())).scalar_subquery()
-        (row,) = await self._rows(select(func.least(first_job, first_delivery, type_=TIME).label("due_at")))
-        due_at: datetime | None = row["due_at"]
-        return due_at
-
     async def _rows(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[RowMapping]:
         with translated():
             async with self._single.connect() as connection:
@@ -188,6 +183,21 @@ class PostgresClaims:
         with translated():
             async with self._single.connect() as connection:
                 await connection.execute(statement, parameters)
+
+
+def _readable(rows: Sequence[RowMapping], read: Callable[[RowMapping], T]) -> list[T]:
+    """Read the rows of a claim that can be read; the others' leases run out, and nobody else waits for them."""
+    things: list[T] = []
+    unreadable: dict[str, str] = {}
+    for row in rows:
+        try:
+            things.append(read(row))
+        except Exception as error:
+            # The text of an error may hold what is in the row.
+            unreadable[row["id"]] = type(error).__name__
+    if unreadable:
+        _log.error("claimed what cannot be read, left to its lease: %s", unreadable)
+    return things
 
 
 def _waiting_endpoints() -> CTE:

@@ -1,12 +1,14 @@
 """Domain objects to rows and back: by hand, once, here.
 
-Secrets are sealed on the way in and opened on the way out: each endpoint's signing secrets, and the body of every
-idempotency record, so that none has to be known for one that holds a secret.
+Secrets are sealed on the way in and opened on the way out: each endpoint's signing secrets (those that it had before
+as one JSON document), and the body of every idempotency record, so that none has to be known for one that holds a
+secret.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
@@ -24,7 +26,8 @@ from payments_core.money import Money, currency
 from payments_core.ports import Vault
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Failure, Status, StatusReason, Transaction
-from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint
+from payments_core.values import encode_json
+from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, OldSecret
 
 T = TypeVar("T")
 
@@ -501,7 +504,6 @@ def _event(row: Stored) -> Event:
 
 def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
     context = f"endpoint:{endpoint.id}"
-    previous = endpoint.previous_secret
     return {
         "merchant_id": endpoint.merchant,
         "livemode": endpoint.livemode,
@@ -511,8 +513,7 @@ def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
         "description": endpoint.description,
         "enabled": endpoint.enabled,
         "secret_sealed": vault.seal(endpoint.secret.encode(), context=context),
-        "previous_secret_sealed": None if previous is None else vault.seal(previous.encode(), context=context),
-        "previous_secret_until": endpoint.previous_secret_until,
+        "old_secrets_sealed": _seal_old_secrets(endpoint.old_secrets, vault, context),
         "created_at": endpoint.created_at,
         "failing_since": endpoint.failing_since,
         "removed_at": endpoint.removed_at,
@@ -522,7 +523,6 @@ def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
 
 def _endpoint(row: Stored, vault: Vault) -> Endpoint:
     context = f"endpoint:{row['id']}"
-    previous = row["previous_secret_sealed"]
     return Endpoint(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -533,12 +533,25 @@ def _endpoint(row: Stored, vault: Vault) -> Endpoint:
         enabled=row["enabled"],
         secret=vault.open(row["secret_sealed"], context=context).decode(),
         created_at=row["created_at"],
-        previous_secret=None if previous is None else vault.open(previous, context=context).decode(),
-        previous_secret_until=row["previous_secret_until"],
+        old_secrets=_open_old_secrets(row["old_secrets_sealed"], vault, context),
         failing_since=row["failing_since"],
         removed_at=row["removed_at"],
         version=row["version"],
     )
+
+
+def _seal_old_secrets(old_secrets: Sequence[OldSecret], vault: Vault, context: str) -> bytes | None:
+    if not old_secrets:
+        return None
+    document = [{"secret": old.secret, "until": old.until.isoformat()} for old in old_secrets]
+    return vault.seal(encode_json(document), context=context)
+
+
+def _open_old_secrets(sealed: bytes | None, vault: Vault, context: str) -> tuple[OldSecret, ...]:
+    if sealed is None:
+        return ()
+    document = json.loads(vault.open(sealed, context=context))
+    return tuple(OldSecret(secret=old["secret"], until=datetime.fromisoformat(old["until"])) for old in document)
 
 
 def _delivery_row(delivery: Delivery) -> Row:

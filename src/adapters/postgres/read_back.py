@@ -1,14 +1,14 @@
 """What a commit left behind, looked up after its answer was lost.
 
-Whether a database transaction was committed cannot be asked of its id: a crash of the server may give the id to
-another one. What was written stands for it, in this order:
+Whether a database transaction was committed cannot be asked of its id: after a crash of the server the id may be
+another's. What was written stands for it:
 
-- A row that the unit inserted under an id of its own, or a job that it deleted: there or not there, that is sure.
-- The idempotency record, which several may write: it has to be this one, letter by letter.
-- Rows that the unit only updated: a version that has not moved, or that somebody else's values have, is sure. Where
-  all of them stand as the unit would have left them, whatever it promised holds. What has moved on since tells nothing.
-
-A row that may be deleted (a job) tells nothing by its absence.
+- A row inserted under an id that nobody else makes is there, or was not committed. A job is not sure to be there: it is
+  deleted when it is done.
+- An idempotency record may be a twin's: it has to be this one, letter by letter.
+- A unit that only updated and deleted was not committed where one row has not moved, or has somebody else's values, or
+  a deleted job is still there. It was where every row stands as the unit would have left it: then all that it promised
+  holds. Rows that have moved on since prove nothing, and neither do jobs that are gone alone.
 """
 
 from __future__ import annotations

@@ -25,6 +25,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     union_all,
     update,
 )
@@ -59,20 +60,6 @@ def given(name: str, **columns: SqlType) -> TableValuedAlias:
 _TRANSACTION_ID: Final = func.pg_current_xact_id().cast(Text).label("transaction_id")
 TRANSACTION_ID: Final = select(_TRANSACTION_ID)
 
-
-
-def in_progress(transaction_id: str) -> Select[Any]:
-    """Return the statement that has a row where a database transaction may not have ended yet.
-
-    Each holds a lock on its own id until everybody can see how it ended. After a crash of the server the id may be
-    another's: then ours has ended all the same. A server in recovery knows no such locks.
-    """
-    locks = table("pg_locks", column("locktype"), column("transactionid"), schema="pg_catalog")
-    own = cast(cast(literal(transaction_id, Text), Xid8), Xid)
-    held = select(locks.c.locktype).where(locks.c.locktype == "transactionid", locks.c.transactionid == own)
-    return select(literal(1)).where(or_(func.pg_is_in_recovery(), held.exists()))
-
-
 INSERT_REVISIONS: Final = insert(tables.merchant_revisions)
 
 
@@ -97,6 +84,22 @@ def _move_revisions() -> Executable:
 
 MOVE_REVISIONS: Final = _move_revisions()
 """Lock the counters of the merchants `moves_…` in the order of their ids, then add to them."""
+
+_IN_PROGRESS: Final = text("""
+    pg_is_in_recovery() OR EXISTS (
+        SELECT FROM pg_locks WHERE locktype = 'transactionid' AND transactionid = CAST(CAST(:id AS xid8) AS xid)
+    )
+""")
+
+
+def in_progress(transaction_id: str) -> Select[Any]:
+    """Return the statement that has a row unless a database transaction has surely ended.
+
+    Each holds a lock on its own id until everybody can see how it ended; a server in recovery knows no such locks.
+    After a crash the id may be another's: then ours has ended all the same. (`pg_xact_status` would refuse an id that
+    the server has yet to give out again.)
+    """
+    return select(literal(1)).where(_IN_PROGRESS.bindparams(id=transaction_id))
 
 
 # ── expectations ─────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -106,7 +106,7 @@ class PostgresStore:
     async def _was_committed(self, changes: Changes, transaction_id: str) -> bool:
         """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.
 
-        One that is still in progress, has a process that has yet to notice that nobody listens.
+        One that is still in progress has a process that has yet to notice that nobody listens.
         """
         for _ in range(READ_BACK_TRIES_MAX):
             try:

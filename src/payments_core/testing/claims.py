@@ -3,8 +3,7 @@
 What the suite settles where the ports leave room:
 
 - A lease guards by its token alone: a holder whose lease ran out may still write until somebody else has claimed.
-- What is held does not wait: `backlog` and `next_due_at` leave it out (a lease that ran out counts as none at `at`;
-  `next_due_at`, which has no time, counts whatever was not handed back as held).
+- What is held does not wait: `backlog` leaves it out (a lease that ran out counts as none at `at`).
 - Claims, extensions and hand-backs move no revision. A claim moves a delivery's version, an extension does not: the
   holder's copy stays good.
 """
@@ -355,16 +354,3 @@ class ClaimsContract:
         assert (held.jobs_due, held.deliveries_due) == (2, 1)
         assert held.oldest_due_seconds == pytest.approx(30)
         assert (await store.claims.backlog(at=NOW + LEASE + SECOND)).jobs_due == 4
-
-    async def test_the_next_due_time_is_that_of_the_first_thing_that_nobody_holds(self, store: Store) -> None:
-        shop = await open_shop(store)
-        assert await store.claims.next_due_at() is None
-        await _endpoint_with_deliveries(store, shop, NOW - SECOND)
-        await _jobs(store, shop, NOW - MINUTE, NOW + DAY)
-        assert await store.claims.next_due_at() == NOW - MINUTE
-        (job,) = await _claim(store, NOW)
-        assert await store.claims.next_due_at() == NOW - SECOND
-        await _claim_deliveries(store, NOW)
-        assert await store.claims.next_due_at() == NOW + DAY
-        await store.claims.release([job], [])
-        assert await store.claims.next_due_at() == NOW - MINUTE

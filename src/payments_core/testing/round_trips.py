@@ -31,7 +31,7 @@ from payments_core.testing.builders import (
 from payments_core.testing.changes import one_of_each
 from payments_core.testing.subject import Kept, Shop, Store, open_shop, put, stored, write
 from payments_core.transaction import Failure, StatusReason
-from payments_core.webhook import DeliveryAttempt, make_secret
+from payments_core.webhook import DeliveryAttempt, OldSecret, make_secret
 
 TEXT = "Größe “M” … naïve café, 価格 ٣, 👩🏽‍💻🏴‍☠️, 'quoted' \"twice\" \\back\\ %s {x} $1 :name\ttab\nline  two blanks "
 """What storage tends to lose or to read as its own."""
@@ -81,8 +81,10 @@ def _fullest(shop: Shop) -> list[Kept]:
         url="https://bücher.example/ü?q=%20&x=😀",
         description=TEXT,
         enabled=False,
-        previous_secret=make_secret(b"1" * 32),
-        previous_secret_until=LATE,
+        old_secrets=(
+            OldSecret(secret=make_secret(b"1" * 32), until=LATE),
+            OldSecret(secret=make_secret(b"2" * 32), until=EARLY),
+        ),
         failing_since=EARLY,
     )
     api_key = replace(
@@ -161,11 +163,12 @@ class RoundTripsContract:
     async def test_fields_can_be_emptied_again(self, store: Store) -> None:
         shop = await open_shop(store)
         transaction = a_transaction(shop.key).process(at=NOW)[0].doubt(at=NOW, reason=StatusReason.OUTCOME_UNKNOWN)
-        endpoint = replace(an_endpoint(shop.merchant), description=TEXT).failed(at=NOW)
+        old_secrets = (OldSecret(secret=make_secret(b"1" * 32), until=NOW),)
+        endpoint = replace(an_endpoint(shop.merchant), description=TEXT, old_secrets=old_secrets).failed(at=NOW)
         await put(store, transaction, endpoint)
         changed: list[Kept] = [
             replace(transaction.succeed(at=LATE, gateway_reference="ch_1")[0], version=1),
-            replace(endpoint.succeeded(), description=None, version=1),
+            replace(endpoint.succeeded(), description=None, old_secrets=(), version=1),
             replace(shop.merchant, name=None),
         ]
         await write(store, *changed)

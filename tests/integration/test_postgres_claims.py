@@ -1,0 +1,129 @@
+"""Claims over rows that this version cannot read: everybody else's work goes on."""
+
+import logging
+import os
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres import PostgresStore, create_engine
+from adapters.security.vault import AeadVault
+from payments_core.ids import DeliveryId, delivery_id
+from payments_core.job import Job
+from payments_core.testing.builders import NOW, SECOND, a_job, a_transaction, an_endpoint, an_event
+from payments_core.testing.subject import Shop, open_shop, put
+from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus
+
+LEASE = timedelta(seconds=60)
+LATER = NOW + LEASE + SECOND
+CLAIMS = "adapters.postgres.claims"
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> PostgresStore:
+    return PostgresStore(engine, vault=AeadVault([b"k" * 32], entropy=os.urandom))
+
+
+async def _break(engine: AsyncEngine, *statements: str) -> None:
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+
+
+async def _delivery(store: PostgresStore, shop: Shop) -> DeliveryId:
+    """Store an endpoint with a delivery that is due, and return its id."""
+    endpoint = an_endpoint(shop.merchant)
+    await put(store, endpoint)
+    event = an_event(shop.merchant, only=endpoint, at=NOW)
+    await put(store, event)
+    return delivery_id(event.id, endpoint.id)
+
+
+async def _claim_deliveries(store: PostgresStore, at: datetime, *, limit: int = 100) -> list[Delivery]:
+    claimed = await store.claims.claim_deliveries(at=at, limit=limit, lease=LEASE, limits_each={}, limit_each=10)
+    return [each.delivery for each in claimed]
+
+
+async def _deliver(store: PostgresStore, delivery: Delivery) -> None:
+    attempt = DeliveryAttempt(number=1, at=NOW, milliseconds=1, status_code=200)
+    async with store.begin() as work:
+        work.deliveries.save(delivery.deliver(attempt))
+    async with store.begin() as work:
+        read = await work.deliveries.get(delivery.merchant, delivery.endpoint, delivery.id)
+    assert read.status is DeliveryStatus.DELIVERED
+
+
+async def _claim_jobs(store: PostgresStore, at: datetime, *, limit: int = 100) -> list[Job]:
+    return list(await store.claims.claim_jobs(at=at, limit=limit, lease=LEASE))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE payments.endpoints SET secret_sealed = 'sealed by a key that is lost' WHERE merchant_id = '{merchant}'",
+        "UPDATE payments.endpoints SET old_secrets_sealed = 'torn' WHERE merchant_id = '{merchant}'",
+        "UPDATE payments.deliveries SET event_type = 'of.a.later.version' WHERE merchant_id = '{merchant}'",
+        "UPDATE payments.deliveries SET attempts = '[{{}}]' WHERE merchant_id = '{merchant}'",
+    ],
+)
+async def test_a_delivery_that_cannot_be_read_stops_nobody_elses(
+    store: PostgresStore, engine: AsyncEngine, caplog: pytest.LogCaptureFixture, statement: str
+) -> None:
+    broken, sound = await open_shop(store), await open_shop(store)
+    bad, other_bad, good = [await _delivery(store, shop) for shop in (broken, broken, sound)]
+    await _break(engine, statement.format(merchant=broken.merchant.id))
+    with caplog.at_level(logging.ERROR, CLAIMS):
+        (claimed,) = await _claim_deliveries(store, NOW)
+    assert claimed.id == good
+    (record,) = caplog.records
+    assert bad in record.getMessage()
+    assert other_bad in record.getMessage()
+    assert not any(held in caplog.text for held in ("sealed", "torn", "later.version", "example.com"))
+    await _deliver(store, claimed)
+    assert await _claim_deliveries(store, NOW) == [], "what cannot be read waits for its lease to run out"
+
+
+async def test_a_delivery_that_can_be_read_again_is_claimed_when_its_lease_has_run_out(
+    store: PostgresStore, engine: AsyncEngine
+) -> None:
+    delivery = await _delivery(store, await open_shop(store))
+    await _break(engine, "UPDATE payments.deliveries SET event_type = 'of.a.later.version'")
+    assert await _claim_deliveries(store, NOW) == []
+    await _break(engine, "UPDATE payments.deliveries SET event_type = 'transaction.created'")
+    (claimed,) = await _claim_deliveries(store, LATER)
+    assert claimed.id == delivery
+
+
+async def test_jobs_of_a_kind_that_is_not_known_are_left_to_those_who_know_it(
+    store: PostgresStore, engine: AsyncEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop = await open_shop(store)
+    transactions = [a_transaction(shop.key) for _ in range(3)]
+    later, *known = [a_job(transaction, due_at=NOW) for transaction in transactions]
+    await put(store, *transactions, later, *known)
+    changed = "kind = 'of_a_later_version', due_at = due_at - interval '1 day'"
+    await _break(
+        engine,
+        "ALTER TABLE payments.jobs DROP CONSTRAINT ck_jobs_kind",
+        f"UPDATE payments.jobs SET {changed} WHERE id = '{later.id}'",
+    )
+    claimed = await _claim_jobs(store, NOW, limit=2)
+    assert [job.id for job in claimed] == [job.id for job in known], "it takes nobody's place"
+    for job in claimed:
+        async with store.begin() as work:
+            work.jobs.done(job)
+    assert await _claim_jobs(store, LATER) == []
+    async with engine.connect() as connection:
+        rows = (await connection.execute(text("SELECT id, lease_token FROM payments.jobs"))).all()
+    assert [tuple(row) for row in rows] == [(later.id, 0)]
+    assert not caplog.records
