@@ -30,6 +30,8 @@ EXCERPT_LENGTH_MAX: Final = 2048
 ATTEMPTS_KEPT_MAX: Final = 50
 """Of one delivery, the latest: more come only by retries and replays."""
 REPLAY_WINDOW_MAX: Final = timedelta(days=30)
+REPLAYED_MAX: Final = 10_000
+"""By one replay, which is one commit."""
 DISABLED_AFTER: Final = timedelta(days=5)
 SIGNATURES_MAX: Final = 16
 """How many signatures of one header `verify` looks at."""

@@ -183,9 +183,6 @@ class Away:
     async def backlog(self, **_: object) -> Backlog:
         return Backlog(jobs_due=1, jobs_dead=2, deliveries_due=3, oldest_due_seconds=4.5)
 
-    async def next_due_at(self) -> datetime | None:
-        return None
-
 
 class TestAWorker:
     async def test_says_an_outage_once_and_goes_on_when_the_store_is_back(

@@ -128,6 +128,13 @@ _ALL: Final = (
     ),
     _kind(
         400,
+        "too_many_deliveries",
+        "Too many deliveries",
+        "The window has more deliveries than one replay sends again (10,000).",
+        "Ask for a shorter window, or with `only_failed` for those alone that never arrived.",
+    ),
+    _kind(
+        400,
         "too_many_endpoints",
         "Too many webhook endpoints",
         "An account can have at most 20 webhook endpoints in each mode.",

@@ -7,12 +7,13 @@ from datetime import datetime
 
 from payments_core import describe
 from payments_core.checks import Faults
+from payments_core.errors import RuleBroken
 from payments_core.ids import DeliveryId, EndpointId, Moment
 from payments_core.merchant import Caller
 from payments_core.ports import UnitOfWork
 from payments_core.units import Made
 from payments_core.use_cases.manage_webhooks import require_enabled
-from payments_core.webhook import REPLAY_WINDOW_MAX
+from payments_core.webhook import REPLAY_WINDOW_MAX, REPLAYED_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,10 @@ async def retry_delivery(
 async def replay_deliveries(
     work: UnitOfWork, moment: Moment, *, caller: Caller, endpoint_id: EndpointId, command: Replay
 ) -> Made:
-    """Make a window of deliveries due now. Raises NotFound, Conflict (`webhook_disabled`), Invalid."""
+    """Make a window of deliveries due now.
+
+    Raises NotFound, Conflict (`webhook_disabled`), Invalid, RuleBroken (`too_many_deliveries`).
+    """
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, endpoint_id)
     until = command.until or moment.now
     faults = Faults()
@@ -54,4 +58,7 @@ async def replay_deliveries(
     queued = await work.deliveries.replay(
         endpoint, since=command.since, until=until, only_failed=command.only_failed, at=moment.now
     )
+    if queued > REPLAYED_MAX:
+        message = f"There are {queued} deliveries in this window, and at most {REPLAYED_MAX} are replayed at once."
+        raise RuleBroken("too_many_deliveries", message)
     return Made(answer={"queued": queued}, resource=endpoint.id)
