@@ -78,6 +78,8 @@ async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[a
     """
     import uvicorn  # heavy, and not needed to bind
 
+    from entrypoints.http.protocol import BoundedProtocol
+
     class Server(uvicorn.Server):
         ready = asyncio.Event()
 
@@ -97,7 +99,7 @@ async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[a
         uvicorn.Config(
             app,
             loop="none",
-            http="httptools",
+            http=BoundedProtocol,
             ws="none",
             log_config=None,
             log_level="warning",
