@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from payments_core.card_numbers import find_card_number
+from payments_core.card_numbers import find_card_number, mask_card_numbers
 from payments_core.errors import Fault, Invalid
 from payments_core.money import Currency, InvalidAmount, Money, UnknownCurrency, currency, currency_for_payment
 
@@ -26,7 +26,8 @@ class Faults:
     def add(self, field: str, code: str, message: str) -> None:
         """Note one fault; beyond FAULTS_MAX they are dropped."""
         if len(self._faults) < FAULTS_MAX:
-            self._faults.append(Fault(field=field, code=code, message=message))
+            # A name may be what somebody sent, too.
+            self._faults.append(Fault(field=mask_card_numbers(field), code=code, message=message))
 
     def raise_if_any(self) -> None:
         """Raise Invalid with all that was noted; its code is the card number's where that is the only trouble."""
@@ -46,6 +47,10 @@ class Faults:
     def free_text(self, field: str, value: str | None, *, longest: int) -> None:
         """Check a text in which people may write anything but card numbers; it may be empty."""
         self.text(field, value, longest=longest, shortest=0)
+        self.no_card_number(field, value)
+
+    def no_card_number(self, field: str, value: str | None) -> None:
+        """Check that a text, which has other rules as well, is not a card number."""
         if value is not None:
             self._card_number(field, value)
 
@@ -57,6 +62,7 @@ class Faults:
         size = 0
         for key, text in value.items():
             self.text("metadata", key, longest=METADATA_KEY_LENGTH_MAX)
+            self._card_number("metadata", key)
             self.free_text(f"metadata.{key[:METADATA_KEY_LENGTH_MAX]}", text, longest=METADATA_VALUE_LENGTH_MAX)
             size += len(key.encode(errors="surrogatepass")) + len(text.encode(errors="surrogatepass"))
         if size > METADATA_BYTES_MAX:

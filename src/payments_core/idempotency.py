@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -17,6 +17,7 @@ KEY_LENGTH_MAX: Final = 255
 KEPT: Final = timedelta(hours=72)
 TURN_WAIT_SECONDS: Final = 5.0
 FIELDS_NAMED_MAX: Final = 20
+SCOPES_FIELD: Final = "the credential's scopes"
 
 
 def parse_key(text: str) -> str:
@@ -60,18 +61,17 @@ class Fingerprint:
     fields: Mapping[str, str]
 
 
-def fingerprint(secret: bytes, *, route: str, body: Mapping[str, Json]) -> Fingerprint:
-    """Return the fingerprint of a request; `route` is method and path with its ids, `body` its JSON object.
+def fingerprint(secret: bytes, *, route: str, body: Mapping[str, Json], scopes: Collection[str] = ()) -> Fingerprint:
+    """Return the fingerprint of a request: its route (method and path with its ids), JSON object and caller's scopes.
 
-    The field digests are keyed, so that a guess of a short value cannot be checked against a stolen record; the whole
-    is not, so that a rotated secret leaves twins equal.
+    The scopes are part of it because an answer may hold a secret that is worth them: a weaker credential of the same
+    merchant is not given it again. The field digests are keyed, so that a guess of a short value cannot be checked
+    against a stolen record; the whole is not, so that a rotated secret leaves twins equal.
     """
-    whole = hashlib.sha256(route.encode() + b"\0" + canonical_json(body))
-    fields = {
-        name: hmac.new(secret, canonical_json([name, value]), hashlib.sha256).hexdigest()[:32]
-        for name, value in body.items()
-    }
-    return Fingerprint(digest=whole.hexdigest(), fields=fields)
+    fields = {**body, SCOPES_FIELD: sorted(scopes)}
+    whole = hashlib.sha256(route.encode() + b"\0" + canonical_json(fields))
+    keyed = {name: hmac.digest(secret, canonical_json([name, value]), hashlib.sha256) for name, value in fields.items()}
+    return Fingerprint(digest=whole.hexdigest(), fields={name: digest.hex()[:32] for name, digest in keyed.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
 from payments_core.idempotency import Once
@@ -44,6 +44,7 @@ from payments_core.use_cases.make_api_key import (
     LIVE_MODE_UNAVAILABLE,
     MakeApiKey,
     add_api_key,
+    check_api_key,
     revoke_api_key,
     rotate_api_key,
 )
@@ -53,6 +54,7 @@ from payments_core.use_cases.manage_webhooks import (
     ChangeEndpoint,
     add_endpoint,
     change_endpoint,
+    check_endpoint,
     remove_endpoint,
     rotate_endpoint_secret,
     send_test_event,
@@ -69,11 +71,14 @@ from payments_core.use_cases.register_merchant import (
     normal_email,
     register_merchant,
 )
-from payments_core.use_cases.replay_deliveries import Replay, replay_deliveries, retry_delivery
+from payments_core.use_cases.replay_deliveries import Replay, check_replay, replay_deliveries, retry_delivery
 from payments_core.values import Encode, encode_json
 
 PASSWORD_TRIES_MAX: Final = 3
 """Each further one is another's change of the password, or of the form in which it is kept, in that moment."""
+
+Command: TypeAlias = Register | MakeApiKey | Pay | RefundTransaction | AddEndpoint | ChangeEndpoint | Replay
+"""What somebody sends whose fields can be at fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +114,29 @@ class Payments:
         self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
         self.read = Reader(views=ports.views, clock=ports.clock)
         self.processor = Processor(units=self._units, clock=ports.clock, gateways=ports.gateways)
+
+    def check(self, command: Command, *, livemode: bool = False) -> None:
+        """Raise Invalid with all that is wrong with a command, as far as it alone tells; nothing is done.
+
+        Each command is checked so before it is done. This is for those who would first say more that is wrong.
+        """
+        match command:
+            case Register():
+                check_registration(command, self._ports.passwords)
+            case MakeApiKey():
+                check_api_key(command, now=self._ports.clock.now())
+            case Pay():
+                check_payment(command, livemode=livemode)
+            case RefundTransaction():
+                check_refund(command)
+            case AddEndpoint() | ChangeEndpoint():
+                check_endpoint(command, self._ports.notifier)
+            case Replay():
+                check_replay(command, now=self._ports.clock.now())
+
+    def check_new_password(self, new_password: str) -> None:
+        """Raise Invalid with what is wrong with `new_password`."""
+        check_new_password("new_password", new_password, self._ports.passwords)
 
     # ── accounts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -153,7 +181,7 @@ class Payments:
         self, caller: Caller, *, password: str, new_password: str, address: str | None = None
     ) -> None:
         """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
-        check_new_password("new_password", new_password, self._ports.passwords)
+        self.check_new_password(new_password)
         merchant = await self._merchant(caller.merchant)
         await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{merchant.email} {address or 'local'}")
         if not await self._ports.passwords.verify(merchant.password_hash, password):

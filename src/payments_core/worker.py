@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,6 +16,7 @@ from payments_core.ids import DeliveryId, EndpointId, JobId
 from payments_core.job import CLAIM_BATCH_MAX, FAILURES_MAX, LEASE, Job
 from payments_core.payments import Payments
 from payments_core.ports import ClaimedDelivery, Claims, Clock
+from payments_core.webhook import Delivery
 
 JOBS_IN_FLIGHT_MAX: Final = 2000
 """A gateway that takes 4 s gets 500 calls a second."""
@@ -23,6 +24,8 @@ DELIVERIES_IN_FLIGHT_MAX: Final = 400
 DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
 """For one endpoint, in one worker."""
 HAND_BACK_SECONDS: Final = 1.0
+PAUSE_SECONDS: Final = 1.0
+"""Before work that met a store too busy or away is handed back, to be claimed again before its lease runs out."""
 
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Worker:
         self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[End]]] = {}
         self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[End]]] = {}
         self._each: Counter[EndpointId] = Counter()
+        self._stopping = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
@@ -101,6 +105,7 @@ class Worker:
 
     async def stop(self, *, patience: timedelta) -> None:
         """Let what is under way end for so long, then break it off and hand it back: somebody else does it again."""
+        self._stopping.set()
         under_way = [task for _, task in (*self._jobs.values(), *self._deliveries.values())]
         if not under_way:
             return
@@ -112,11 +117,7 @@ class Worker:
         for task in late:
             task.cancel()
         await asyncio.wait(late)
-        try:
-            async with asyncio.timeout(HAND_BACK_SECONDS):
-                await self._claims.release(jobs, deliveries)
-        except (Unavailable, TimeoutError):
-            _log.warning("could not hand back %d leases; they run out by themselves", len(late))
+        await self._hand_back(jobs, deliveries)
 
     async def _sweep_jobs(self) -> bool:
         limit = min(CLAIM_BATCH_MAX, JOBS_IN_FLIGHT_MAX - len(self._jobs))
@@ -124,7 +125,8 @@ class Worker:
             return False
         claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=LEASE)
         for job in claimed:
-            task = self._start(self._payments.processor.process(job), f"job {job.id}")
+            work = _guarded(self._payments.processor.process(job), f"job {job.id}")
+            task = self._start(work, [job], [])
             self._jobs[job.id, job.lease_token] = job, task
             task.add_done_callback(partial(self._job_ended, job))
         return len(claimed) == limit
@@ -142,14 +144,38 @@ class Worker:
             limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
         )
         for each in claimed:
-            task = self._start(self._payments.deliver(each), f"delivery {each.delivery.id}")
+            work = _guarded(self._payments.deliver(each), f"delivery {each.delivery.id}")
+            task = self._start(work, [], [each.delivery])
             self._deliveries[each.delivery.id, each.delivery.lease_token] = each, task
             self._each[each.endpoint.id] += 1
             task.add_done_callback(partial(self._delivery_ended, each))
         return len(claimed) == limit
 
-    def _start(self, work: Coroutine[object, object, None], name: str) -> asyncio.Task[End]:
-        return asyncio.create_task(_guarded(work, name), name=name)
+    def _start(
+        self, work: Coroutine[object, object, End], jobs: Sequence[Job], deliveries: Sequence[Delivery]
+    ) -> asyncio.Task[End]:
+        async def ended() -> End:
+            end = await work
+            if end is End.STORE_AWAY:
+                await self._pause()
+                await self._hand_back(jobs, deliveries)
+            return end
+
+        return asyncio.create_task(ended())
+
+    async def _pause(self) -> None:
+        try:
+            async with asyncio.timeout(PAUSE_SECONDS):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+
+    async def _hand_back(self, jobs: Sequence[Job], deliveries: Sequence[Delivery]) -> None:
+        try:
+            async with asyncio.timeout(HAND_BACK_SECONDS):
+                await self._claims.release(jobs, deliveries)
+        except (Unavailable, TimeoutError):
+            _log.warning("could not hand back %d leases; they run out by themselves", len(jobs) + len(deliveries))
 
     def _job_ended(self, job: Job, task: asyncio.Task[End]) -> None:
         del self._jobs[job.id, job.lease_token]
@@ -175,7 +201,7 @@ async def _guarded(work: Awaitable[None], name: str) -> End:
         _log.warning("%s: its lease ran out and somebody else has it", name)
         return End.LOST
     except Unavailable as error:
-        _log.warning("%s: %s; it is claimed again when its lease runs out", name, error.message)
+        _log.warning("%s: %s; it is tried again", name, error.message)
         return End.STORE_AWAY
     except Exception:
         _log.exception("%s failed", name)

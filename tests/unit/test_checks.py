@@ -60,6 +60,7 @@ def test_a_card_number_alone_has_a_code_of_its_own_and_is_not_repeated() -> None
         ({"k" * 41: ""}, ("metadata", "wrong_length")),
         ({"card": "4242424242424242"}, ("metadata.card", "card_number_refused")),
         ({str(n): "é" * 400 for n in range(11)}, ("metadata", "too_large")),
+        ({"4242424242424242": "x"}, ("metadata", "card_number_refused")),
         ({"x": "\ud800"}, ("metadata.x", "forbidden_character")),
     ],
 )

@@ -25,6 +25,17 @@ class Replay:
     only_failed: bool = False
 
 
+def check_replay(command: Replay, *, now: datetime) -> None:
+    """Raise Invalid where the window is none, or longer than REPLAY_WINDOW_MAX."""
+    until = command.until or now
+    faults = Faults()
+    if command.since >= until:
+        faults.add("since", "wrong_order", "Must be before `until`, which is now unless given.")
+    elif until - command.since > REPLAY_WINDOW_MAX:
+        faults.add("since", "window_too_long", f"The window can be at most {REPLAY_WINDOW_MAX.days} days long.")
+    faults.raise_if_any()
+
+
 async def retry_delivery(
     work: UnitOfWork, moment: Moment, *, caller: Caller, endpoint_id: EndpointId, id: DeliveryId
 ) -> Made:
@@ -46,17 +57,11 @@ async def replay_deliveries(
     Raises NotFound, Conflict (`webhook_disabled`), Invalid, RuleBroken (`too_many_deliveries`).
     """
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, endpoint_id)
-    until = command.until or moment.now
-    faults = Faults()
-    if command.since >= until:
-        faults.add("since", "wrong_order", "Must be before `until`, which is now unless given.")
-    elif until - command.since > REPLAY_WINDOW_MAX:
-        faults.add("since", "window_too_long", f"The window can be at most {REPLAY_WINDOW_MAX.days} days long.")
-    faults.raise_if_any()
+    check_replay(command, now=moment.now)
     require_enabled(endpoint)
     work.expect(endpoint)
     queued = await work.deliveries.replay(
-        endpoint, since=command.since, until=until, only_failed=command.only_failed, at=moment.now
+        endpoint, since=command.since, until=command.until or moment.now, only_failed=command.only_failed, at=moment.now
     )
     if queued > REPLAYED_MAX:
         message = f"There are {queued} deliveries in this window, and at most {REPLAYED_MAX} are replayed at once."

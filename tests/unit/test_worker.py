@@ -1,0 +1,119 @@
+"""The worker: how much it takes on, what it hands back, and what a busy store does to it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import pytest
+
+from adapters.memory import HandClock, MemoryGateway, MemoryPasswords, memory_payments
+from payments_core import AddEndpoint, Caller, Pay, Payments, Register, Unavailable, worker
+from payments_core.gateway import Outcome, Submission
+from payments_core.ids import MerchantId, TransactionId
+from payments_core.ports import Answered, Notification
+from payments_core.testing.builders import NOW
+from payments_core.worker import DELIVERIES_IN_FLIGHT_EACH_MAX, Worker
+
+
+@dataclass(slots=True)
+class Held:
+    """A receiver that answers when it is let go."""
+
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+    asked: list[str] = field(default_factory=list)
+
+    def refuses(self, url: str, /) -> str | None:
+        return None
+
+    async def send(self, notification: Notification, /) -> Answered:
+        self.asked.append(notification.url)
+        if "slow" in notification.url:
+            await self.go.wait()
+        return Answered(status_code=204, milliseconds=1, excerpt="")
+
+
+class Busy(MemoryGateway):
+    """A gateway behind which the store is too busy, so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    async def submit(self, submission: Submission, /) -> Outcome:
+        if self.times:
+            self.times -= 1
+            raise Unavailable("too busy")
+        return await super().submit(submission)
+
+
+@dataclass(slots=True, kw_only=True)
+class Shop:
+    payments: Payments
+    worker: Worker
+    clock: HandClock
+    caller: Caller
+    channel: str
+
+    async def pay(self) -> TransactionId:
+        paid = await self.payments.pay(self.caller, Pay(payment_key=self.channel, amount="1.00", currency="USD"))
+        return TransactionId(str(paid.json["id"]))
+
+    async def status(self, id: TransactionId) -> object:
+        return (await self.payments.read.transaction(self.caller, id)).value["status"]
+
+
+async def open_shop(*, gateway: MemoryGateway | None = None, notifier: Held | None = None) -> Shop:
+    clock, passwords = HandClock(NOW), MemoryPasswords(entropy=os.urandom, cost=4)
+    payments, own = memory_payments(gateway=gateway, notifier=notifier or Held(), passwords=passwords, clock=clock)
+    account = await payments.register(Register(email="shop@example.com", password="correct horse battery"))
+    caller = Caller(merchant=MerchantId(str(account.json["id"])))
+    channel = str((await payments.make_payment_key(caller)).json["key"])
+    return Shop(payments=payments, worker=own, clock=clock, caller=caller, channel=channel)
+
+
+async def test_a_job_that_met_a_busy_store_is_done_again_before_its_lease_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.0)
+    shop = await open_shop(gateway=Busy(times=3))
+    id = await shop.pay()
+    await shop.worker.sweep_until_idle()
+    assert await shop.status(id) == "succeeded"
+
+
+async def test_an_endpoint_that_hangs_holds_ten_places_and_delays_no_other() -> None:
+    receivers = Held()
+    shop = await open_shop(notifier=receivers)
+    for url in ("https://slow.example.com/", "https://fast.example.com/"):
+        await shop.payments.add_endpoint(shop.caller, AddEndpoint(url=url))
+    for _ in range(15):
+        await shop.pay()
+    async with asyncio.timeout(10):
+        while sum("fast" in url for url in receivers.asked) < 15 * 3:
+            await shop.worker.sweep()
+            await asyncio.sleep(0)
+    assert sum("slow" in url for url in receivers.asked) == DELIVERIES_IN_FLIGHT_EACH_MAX
+    receivers.go.set()
+    await shop.worker.sweep_until_idle()
+    assert sum("slow" in url for url in receivers.asked) == 15 * 3
+
+
+async def test_what_cannot_be_finished_in_time_is_handed_back_and_done_by_another() -> None:
+    receivers = Held()
+    shop = await open_shop(notifier=receivers)
+    await shop.payments.add_endpoint(shop.caller, AddEndpoint(url="https://slow.example.com/"))
+    await shop.pay()
+    await shop.worker.sweep()
+    async with asyncio.timeout(10):
+        while not receivers.asked:
+            await shop.worker.sweep()
+            await asyncio.sleep(0)
+    await shop.worker.stop(patience=timedelta(0))
+    assert shop.worker.in_flight == 0
+    receivers.go.set()
+    other = Worker(shop.payments, shop.worker._claims, shop.clock, wake=lambda: None)
+    await other.sweep_until_idle()
+    assert len(receivers.asked) == 4, "the one that was broken off is sent again, and each event once besides"
