@@ -40,7 +40,8 @@ def test_the_seven_calls_of_a_payments_life_work_as_they_stand(tmp_path: Path) -
         )
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"url":"http://127.0.0.1:9999/"' in done.stdout
-    assert '"status":"succeeded"' in done.stdout
+    assert '"status":"pending"' in done.stdout
+    assert "\nsucceeded\n" in done.stdout
     assert '"amount":"30.00"' in done.stdout
     assert '"results":[' in done.stdout
     assert '"code"' not in done.stdout.replace('"code":null', ""), "a call was answered with a problem"
