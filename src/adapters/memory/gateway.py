@@ -1,13 +1,13 @@
-"""A gateway that approves whatever it is asked, once for each attempt."""
+"""A gateway that approves what it is asked, once for each attempt."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Final
 
-from payments_core.gateway import Approved, Capabilities, NotSeen, Outcome, Sighting, Submission
+from payments_core.gateway import Approved, Capabilities, Declined, NotSeen, Outcome, Sighting, Submission
 from payments_core.ids import AttemptId
-
 
 CAPABILITIES: Final = Capabilities(
     name="memory", livemode=False, key_retention=timedelta(days=36_500), quiet_period=timedelta(0)
@@ -15,13 +15,14 @@ CAPABILITIES: Final = Capabilities(
 
 
 class MemoryGateway:
-    """Approves charges and refunds, and remembers them: `seen` has each attempt once, however often it was sent.
+    """Approves charges and refunds, but for the payment methods that it `declines`; `seen` has each attempt once.
 
-    For a gateway that declines, times out and changes its mind take `adapters.sandbox`.
+    For a gateway that times out and changes its mind take `adapters.sandbox`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, declines: Collection[str] = ()) -> None:
         self.seen: dict[AttemptId, Submission] = {}
+        self._declines = frozenset(declines)
 
     @property
     def capabilities(self) -> Capabilities:
@@ -29,14 +30,15 @@ class MemoryGateway:
         return CAPABILITIES
 
     async def submit(self, submission: Submission, /) -> Outcome:
-        """Approve."""
-        self.seen.setdefault(submission.id, submission)
-        return _approved(submission)
+        """Approve, or decline."""
+        return self._outcome(self.seen.setdefault(submission.id, submission))
 
     async def lookup(self, submission: Submission, /) -> Sighting:
-        """Say whether it was approved or never seen."""
-        return _approved(submission) if submission.id in self.seen else NotSeen()
+        """Say what became of it, or that it was never seen."""
+        seen = self.seen.get(submission.id)
+        return NotSeen() if seen is None else self._outcome(seen)
 
-
-def _approved(submission: Submission) -> Approved:
-    return Approved(reference=f"memory_{submission.id}")
+    def _outcome(self, submission: Submission) -> Outcome:
+        if submission.payment_method in self._declines:
+            return Declined(code="declined", message="The payment was declined.")
+        return Approved(reference=f"memory_{submission.id}")

@@ -3,15 +3,22 @@
 from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
+from payments_core.testing.gateway import GatewayContract, GatewayUnderTest
 from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
+from payments_core.testing.passwords import PasswordsContract
 from payments_core.testing.store import Store, StoreContract
+from payments_core.testing.tokens import AccessTokensContract
 from payments_core.testing.views import ViewsContract
 
 __all__ = [
+    "AccessTokensContract",
     "CacheContract",
     "CacheUnderTest",
     "ClaimsContract",
     "CredentialsContract",
+    "GatewayContract",
+    "GatewayUnderTest",
+    "PasswordsContract",
     "RateLimitsContract",
     "RateLimitsUnderTest",
     "Store",
