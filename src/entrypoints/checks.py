@@ -1,32 +1,28 @@
-"""Looks at what the service stands on: each answers in bounded time with None, or with what is wrong and the cure."""
+"""Looks at what the service stands on, as health pages and commands ask for them: bounded, shared, in words."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
-
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from entrypoints.services import Check
 from payments_core.errors import Unavailable
 
-CHECK_SECONDS: Final = 2.0
-PROBE: Final = "payments:probe"
-"""A key that is never set; unlike PING, whose type the driver leaves open, GET is what the cache does."""
+LOOK_SECONDS: Final = 2.0
+FRESH_SECONDS: Final = 1.0
+"""How long one answer serves all who ask: a health page that is asked a thousand times a second looks once."""
+MIGRATIONS_FRESH_SECONDS: Final = 3.0
+"""The same for migrations that are complete, whose look costs more; what is missing is looked at every second."""
+
+now_seconds = time.monotonic
+_log = logging.getLogger(__name__)
 
 
-async def always_there() -> str | None:
-    """Say that nothing is wrong."""
-    return None
-
-
-def always_says(what: str) -> Check:
-    """Return the check of something that is not there by choice."""
+def always_says(what: str | None) -> Check:
+    """Return the check of something that is there without fail (None), or that is not there by choice."""
 
     async def check() -> str | None:
         return what
@@ -34,48 +30,52 @@ def always_says(what: str) -> Check:
     return check
 
 
-def store_answers(engine: AsyncEngine) -> Check:
-    """Return the check that Postgres answers."""
+def answers(look: Callable[[], Awaitable[None]], otherwise: str) -> Check:
+    """Return the check whose look raises Unavailable where something is wrong; `otherwise` is what to know then."""
 
-    async def check() -> str | None:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS), engine.connect() as connection:
-                await connection.execute(text("SELECT 1"))
-        except (SQLAlchemyError, OSError) as error:  # TimeoutError is an OSError
-            return f"Postgres does not answer ({type(error).__name__}): is it up, and PAYMENTS_DATABASE_URL right?"
+    async def see() -> str | None:
+        await look()
         return None
 
-    return check
+    return _shared(see, otherwise)
 
 
 def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> Check:
-    """Return the check that every migration was made; once they were, it doesn't look again."""
-    complete = False
+    """Return the check that every migration was made."""
+
+    async def see() -> str | None:
+        names = await missing()
+        return f"missing: {', '.join(names)}; run `payments migrate`" if names else None
+
+    return _shared(see, "nobody knows which migrations were made", good_for_seconds=MIGRATIONS_FRESH_SECONDS)
+
+
+def _shared(see: Check, otherwise: str, *, good_for_seconds: float = FRESH_SECONDS) -> Check:
+    """Return a check that looks once for all who ask at the same time, and for those who ask a moment later."""
+    turn = asyncio.Lock()
+    found: str | None = None
+    fresh_until = float("-inf")
 
     async def check() -> str | None:
-        nonlocal complete
-        if complete:
-            return None
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                names = await missing()
-        except (SQLAlchemyError, OSError, Unavailable) as error:
-            return f"nobody knows which migrations were made ({type(error).__name__}): Postgres does not answer"
-        complete = not names
-        return None if complete else f"missing: {', '.join(names)}; run `payments migrate`"
+        nonlocal found, fresh_until
+        # Who waits here is answered by the look under way; were that one cancelled, the next would look in its place.
+        async with turn:
+            if now_seconds() >= fresh_until:
+                found = await _bounded(see, otherwise)
+                fresh_until = now_seconds() + (good_for_seconds if found is None else FRESH_SECONDS)
+            return found
 
     return check
 
 
-def redis_answers(client: Redis, meanwhile: str) -> Check:
-    """Return the check that Redis answers; `meanwhile` says what happens without it."""
-
-    async def check() -> str | None:
-        try:
-            async with asyncio.timeout(CHECK_SECONDS):
-                await client.get(PROBE)
-        except (RedisError, OSError) as error:
-            return f"Redis does not answer ({type(error).__name__}); {meanwhile}"
-        return None
-
-    return check
+async def _bounded(see: Check, otherwise: str) -> str | None:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await see()
+    except TimeoutError:
+        return f"no answer within {LOOK_SECONDS:g} s: {otherwise}"
+    except Unavailable as error:
+        return f"{error.message}: {otherwise}"
+    except Exception as error:  # a defect of a look is a finding too, and no reason to answer nothing
+        _log.exception("a look at what this service stands on failed")
+        return f"the look failed ({type(error).__name__}): {otherwise}"

@@ -16,7 +16,7 @@ METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OP
 
 
 class Metrics:
-    """The counters of one process; `entrypoints.metrics_port` adds those of others."""
+    """The counters of one process; `entrypoints.metrics_server` adds those of others."""
 
     def __init__(self) -> None:
         self.registry: Final = CollectorRegistry()

@@ -28,6 +28,20 @@ class Bell(Protocol):
         ...
 
 
+class DatabaseSeen(Protocol):
+    """What the database tells of itself."""
+
+    @property
+    def version(self) -> str:
+        """Of the server."""
+        ...
+
+    @property
+    def clock_skew_seconds(self) -> float:
+        """How far its clock is from ours, at the least."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that an entrypoint is given.

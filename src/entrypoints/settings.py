@@ -14,7 +14,8 @@ from typing import Any, Final, Literal
 
 from dotenv import dotenv_values
 
-from entrypoints.parsing import (
+from entrypoints.setting_types import (
+    MAKE_ONE,
     PORT_MAX,
     Network,
     host,
@@ -24,10 +25,11 @@ from entrypoints.parsing import (
     number,
     one_of,
     ports,
+    postgres_url,
+    redis_url,
     secret_keys,
     share,
     switch,
-    url,
 )
 from payments_core.limits import (
     API_PER_MERCHANT,
@@ -43,6 +45,10 @@ LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network(":
 PLACEHOLDERS: Final = ("development", "change", "example", "insecure", "secret", "test")
 """How secrets begin that somebody copied rather than made."""
 DISTINCT_CHARACTERS_MIN: Final = 10
+NO_SECRET_KEY: Final = f"PAYMENTS_SECRET_KEY: is not set; {MAKE_ONE}, the same for all processes"
+NO_DATABASE_URL: Final = (
+    "PAYMENTS_DATABASE_URL: is not set; .env.example shows one, and `payments up` brings a Postgres of its own"
+)
 
 
 class SettingsError(Exception):
@@ -79,6 +85,12 @@ class Settings:
     log_format: Literal["console", "json"] | None = None
     notices: tuple[str, ...] = ()
 
+    @property
+    def limits(self) -> Mapping[str, Limit]:
+        """The limits by their names."""
+        chosen = (self.limit_login_account, self.limit_login_address, self.limit_registration, self.limit_api)
+        return {limit.name: limit for limit in chosen}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
@@ -112,14 +124,14 @@ SETTINGS: Final[Sequence[Setting]] = (
         field="database_url",
         default=_URLS_IN_UP,
         about="Postgres: `postgresql://user:password@host:5432/name`",
-        read=url("postgresql", "postgres", "postgresql+psycopg"),
+        read=postgres_url,
         secret=True,
     ),
     Setting(
         field="redis_url",
         default=_URLS_IN_UP,
         about="Redis or Valkey: `redis://host:6379/0`; without it each process caches and counts for itself",
-        read=url("redis", "rediss", "unix"),
+        read=redis_url,
         secret=True,
     ),
     Setting(
@@ -268,6 +280,20 @@ def read_settings(
     return replace(settings, notices=(*unknown_names(given), *_notices(settings, set(values))))
 
 
+def needed_secret_key(settings: Settings) -> str:
+    """Return the secret key; raise SettingsError where none is set."""
+    if settings.secret_key is None:
+        raise SettingsError(NO_SECRET_KEY)
+    return settings.secret_key
+
+
+def needed_database_url(settings: Settings) -> str:
+    """Return the URL of the database; raise SettingsError where none is set."""
+    if settings.database_url is None:
+        raise SettingsError(NO_DATABASE_URL)
+    return settings.database_url
+
+
 def unknown_names(given: Mapping[str, str]) -> list[str]:
     """Return a line for each `PAYMENTS_*` name that is no setting, with the one that may have been meant."""
     known = [setting.name for setting in SETTINGS]
@@ -289,12 +315,10 @@ def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
 
 
 def _unsafe(settings: Settings, *, needs_secret: bool) -> list[str]:
-    name = f"{PREFIX}SECRET_KEY"
     if settings.secret_key is None:
-        cure = "make one with `openssl rand -base64 32`"
-        return [f"{name}: is not set; {cure}"] if needs_secret else []
+        return [NO_SECRET_KEY] if needs_secret else []
     if settings.env == "production" and any(_is_guessable(secret.strip()) for secret in settings.secret_key.split(",")):
-        return [f"{name}: looks like a placeholder, which production refuses; make one with `openssl rand -base64 32`"]
+        return [f"{PREFIX}SECRET_KEY: looks like a placeholder, which production refuses; {MAKE_ONE}"]
     return []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -39,6 +40,11 @@ NOBODY: Final = {
 }
 WEBHOOK_SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 CREATE: Final = ("merchant", "create", "--email", "shop@example.com", "--password-stdin")
+ACCOUNT: Final = b'{"email": "slow@example.com", "password": "correct horse battery staple"}'
+HALF_A_REQUEST: Final = (
+    b"POST /api/auth/register/ HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Content-Length: %d\r\n\r\n%b" % (len(ACCOUNT), ACCOUNT[:10])
+)
 on_linux = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 
 
@@ -115,6 +121,33 @@ def one_line(done: subprocess.CompletedProcess[str]) -> str:
     return lines[0]
 
 
+def process_in(directory: Path) -> int:
+    """Return the process that lives below a directory."""
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if place.readlink().is_relative_to(directory):
+                return int(place.parent.name)
+    raise AssertionError(f"no process lives in {directory}")
+
+
+def wait_until_answered_as_usual(api: httpx.Client) -> None:
+    """Return when what was sent over other connections before has been read: the server reads them in turn."""
+    for _ in range(3):
+        assert api.get("/health/live").status_code == 200
+
+
+def wait_until_refused(port: int) -> None:
+    """Return when nobody listens any more."""
+    deadline = time.monotonic() + STOP_SECONDS_MAX
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port)).close()
+        except ConnectionError:
+            return
+        time.sleep(0.02)
+    raise AssertionError(f"somebody still listens on {port}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """An `up` that runs, for tests that need no start of their own."""
@@ -154,6 +187,7 @@ def test_up_serves_from_an_empty_directory_ends_cleanly_and_has_its_data_on_the_
             transaction = pay(api, data)
             wait_for(api, f"/api/transactions/{transaction}/", "succeeded")
         assert end(service, signal.SIGTERM) == 0
+    assert "Traceback" not in said_in(tmp_path)
     assert left_in(tmp_path) == []
     assert {path.stat().st_mode & 0o077 for path in (data, *data.glob("*"))} == {0}
     with running("up", "--port", str(port), settings=QUIET, cwd=tmp_path) as service:
@@ -221,6 +255,25 @@ def test_what_was_accepted_before_a_kill_is_there_after_it_and_work_goes_on(tmp_
             assert api.get(f"/api/transactions/{transaction}/").status_code == 200
             wait_for(api, f"/api/transactions/{pay(api, data)}/", "succeeded")
         assert end(service, signal.SIGTERM) == 0
+    assert left_in(tmp_path) == []
+
+
+@on_linux
+def test_up_ends_in_time_with_a_frozen_valkey_slow_gateway_calls_and_slow_clients(tmp_path: Path) -> None:
+    port, metrics_port, data = free_port(), free_port(), tmp_path / ".payments"
+    settings = {"PAYMENTS_METRICS_PORT": str(metrics_port), "PAYMENTS_SANDBOX_LATENCY_SECONDS": "30"}
+    with running("up", "--port", str(port), settings=settings, cwd=tmp_path) as service:
+        wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+        with (
+            api_of(port, data) as api,
+            socket.create_connection(("127.0.0.1", port)) as slow_client,
+            socket.create_connection(("127.0.0.1", metrics_port)),
+        ):
+            wait_for(api, f"/api/transactions/{pay(api, data)}/", "processing")
+            slow_client.sendall(HALF_A_REQUEST)
+            wait_until_answered_as_usual(api)
+            os.kill(process_in(data / "valkey"), signal.SIGSTOP)
+            assert end(service, signal.SIGTERM) == 0
     assert left_in(tmp_path) == []
 
 
@@ -313,7 +366,16 @@ def test_a_deployment_is_migrated_once_and_then_runs(empty_database: str, redis_
         paid = client.post("/api/transactions/pay", json=body).json()
         wait_for(client, f"/api/transactions/{paid['id']}/", "succeeded")
         assert end(worker, signal.SIGTERM) == 0
-        assert end(api, signal.SIGTERM) == 0
+        with socket.create_connection(("127.0.0.1", port)) as slow_client:
+            slow_client.sendall(HALF_A_REQUEST)
+            wait_until_answered_as_usual(client)
+            api.send_signal(signal.SIGTERM)
+            wait_until_refused(port)
+            slow_client.sendall(ACCOUNT[10:])
+            assert slow_client.recv(100).startswith(b"HTTP/1.1 201 ")
+        assert api.wait(STOP_SECONDS_MAX) == 0
+    for log in tmp_path.glob("*.log"):
+        assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("name", ["serve", "worker", "migrate"])

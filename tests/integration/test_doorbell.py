@@ -16,8 +16,9 @@ import pytest
 from redis.asyncio import Redis
 from taskiq import TaskiqMessage, TaskiqMiddleware
 
-from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, listening
+from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, hears_own_ring, listening, look
 from adapters.taskiq.broker import CONNECTIONS_MAX
+from payments_core.errors import Unavailable
 from payments_core.ports import Doorbell
 from tests.integration.servers import Server
 
@@ -343,7 +344,7 @@ class TestWithoutAServer:
         broker = DoorbellBroker(addresses[address])
 
         async def under_way() -> bool:
-            return attempts.count == 1
+            return attempts.count >= 1
 
         async with broker.with_middlewares(attempts), TaskiqDoorbell(broker) as doorbell, listening(broker):
             doorbell.ring()
@@ -356,10 +357,14 @@ class TestWithoutAServer:
         del broker, doorbell
         gc.collect()
 
+    @pytest.mark.parametrize("query", ["", "socket_timeout=1"])
     @pytest.mark.parametrize("address", ["there", "nobody", "mute"])
-    async def test_a_listener_ends_whenever_it_is_cancelled(self, address: str, addresses: dict[str, str]) -> None:
+    async def test_a_listener_ends_whenever_it_is_cancelled(
+        self, address: str, query: str, addresses: dict[str, str]
+    ) -> None:
+        url = addresses[address]
         for steps in range(60):
-            broker = DoorbellBroker(addresses[address])
+            broker = DoorbellBroker(f"{url}{'&' if '?' in url else '?'}{query}")
             messages = broker.listen()
             hearing = asyncio.ensure_future(anext(messages))
             for _ in range(steps):
@@ -369,6 +374,77 @@ class TestWithoutAServer:
             assert hearing.cancelled(), f"cancelled after {steps} steps"
             await messages.aclose()
             await broker.shutdown()
+
+
+class TestTheLook:
+    async def test_finds_nothing_while_rings_are_sent_and_heard(
+        self, redis_url: str, channel: str, opened: AsyncExitStack
+    ) -> None:
+        broker = DoorbellBroker(redis_url, channel=channel)
+        await opened.enter_async_context(broker)
+        doorbell = await opened.enter_async_context(TaskiqDoorbell(broker))
+        ears = await opened.enter_async_context(listening(broker))
+        await look(broker, doorbell, ears)
+        await look(broker, doorbell, None)
+
+    async def test_tells_an_outage_and_its_end_without_another_ring(
+        self, valkey_server: Server, redis_url: str, channel: str, opened: AsyncExitStack
+    ) -> None:
+        broker = DoorbellBroker(redis_url, channel=channel)
+        await opened.enter_async_context(broker)
+        doorbell = await opened.enter_async_context(TaskiqDoorbell(broker))
+        await valkey_server.stop()
+        with pytest.raises(Unavailable, match="the queue's Redis does not answer"):
+            await look(broker, doorbell, None)
+        doorbell.ring()
+
+        async def told() -> bool:
+            return doorbell.trouble == "sending rings fails"
+
+        await until(told)
+        with pytest.raises(Unavailable, match="sending rings fails"):
+            await look(broker, doorbell, None)
+        await valkey_server.start()
+
+        async def over() -> bool:
+            return doorbell.trouble is None
+
+        await until(over)
+        await look(broker, doorbell, None)
+
+    async def test_tells_a_listener_that_lost_its_server(self, nobody: str, opened: AsyncExitStack) -> None:
+        broker = DoorbellBroker(nobody)
+        await opened.enter_async_context(broker)
+        ears = await opened.enter_async_context(listening(broker))
+
+        async def told() -> bool:
+            return ears.trouble == "listening for rings fails"
+
+        await until(told)
+
+    @pytest.mark.parametrize(
+        ("name", "said"),
+        [
+            ("doorbell-sender", "rings are not sent any more"),
+            ("doorbell-listener", "nobody listens for rings any more"),
+        ],
+    )
+    async def test_tells_a_task_that_ended(
+        self, name: str, said: str, redis_url: str, channel: str, opened: AsyncExitStack
+    ) -> None:
+        broker = DoorbellBroker(redis_url, channel=channel)
+        await opened.enter_async_context(broker)
+        doorbell = await opened.enter_async_context(TaskiqDoorbell(broker))
+        ears = await opened.enter_async_context(listening(broker))
+        [task] = [each for each in asyncio.all_tasks() if each.get_name() == name]
+        task.cancel()
+        await asyncio.wait({task})
+        with pytest.raises(Unavailable, match=said):
+            await look(broker, doorbell, ears)
+
+    async def test_hears_its_own_ring_where_there_is_a_server(self, redis_url: str, nobody: str) -> None:
+        assert await hears_own_ring(redis_url, within_seconds=PATIENCE_SECONDS)
+        assert not await hears_own_ring(nobody, within_seconds=0.2)
 
 
 class TestLocalBell:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import socket
 import ssl
+import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -42,6 +43,22 @@ TOTAL_TIMEOUT_SECONDS = 0.6
 SLACK_MILLISECONDS = 1_500
 """What a shared machine may add to a time-out before it is a failure."""
 BODY_BEYOND_KERNEL_BUFFERS = bytes(16 * 1024 * 1024)
+
+ENDS_DURING_A_LOOK_UP = """
+import asyncio, socket, threading
+asked = threading.Event()
+def hang(*_, **__):
+    asked.set()
+    threading.Event().wait()
+socket.getaddrinfo = hang
+from adapters.http import AddressGuard, HttpNotifier
+from payments_core.ports import Notification, Unreached
+async def main():
+    async with HttpNotifier(AddressGuard(), connect_timeout_seconds=0.1) as notifier:
+        answer = await notifier.send(Notification(url="https://slow.example.com/", headers={}, body=b"{}"))
+    assert asked.is_set() and isinstance(answer, Unreached), answer
+asyncio.run(main())
+"""
 
 Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -477,6 +494,10 @@ class TestWhereItMayGo:
         async with notifier_of(look_up=never) as notifier:
             outcome = await unreached(notifier, "https://receiver.example/", "timeout")
         assert 0 <= outcome.milliseconds - CONNECT_TIMEOUT_SECONDS * 1000 < SLACK_MILLISECONDS
+
+    def test_a_name_server_that_never_answers_does_not_hold_up_the_end_of_the_process(self) -> None:
+        done = subprocess.run([sys.executable, "-c", ENDS_DURING_A_LOOK_UP], timeout=60, check=False)
+        assert done.returncode == 0
 
     async def test_the_systems_resolver_is_asked_where_no_other_is_given(self, notifier: HttpNotifier) -> None:
         async with receiver(OK) as there:

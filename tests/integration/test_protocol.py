@@ -22,7 +22,7 @@ async def echo(scope: dict[str, Any], receive: Any, send: Any) -> None:
             await send({"type": "lifespan.startup.complete"})
         await send({"type": "lifespan.shutdown.complete"})
         return
-    body, more = b"", True
+    body, more = b"", scope["path"] != "/early"
     while more:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
@@ -134,6 +134,14 @@ async def test_what_two_readers_would_read_differently_is_refused_and_ends_the_c
     said = await answer_to(port, request_, b"GET /smuggled HTTP/1.1\r\nHost: shop\r\n\r\n")
     assert said.startswith(b"HTTP/1.1 %d" % status), said
     assert b"smuggled" not in said
+
+
+async def test_the_rest_of_a_body_that_was_answered_already_does_not_hold_the_connection(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "REST_SECONDS", 0.1)
+    head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\n"
+    assert (await answer_to(port, head, b"b")).endswith(b"POST|/early||")
 
 
 async def test_an_upgrade_without_a_body_is_answered_as_if_it_had_not_asked(port: int) -> None:

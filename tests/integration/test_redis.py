@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from redis.asyncio import Redis
@@ -16,13 +17,17 @@ from adapters.memory.limits import MemoryRateLimits
 from adapters.redis.breaker import TOTAL_SECONDS, Breaker
 from adapters.redis.cache import RedisCache
 from adapters.redis.client import CONNECTIONS_MAX, make_client
+from adapters.redis.health import ping
 from adapters.redis.limits import RedisRateLimits
+from payments_core.errors import Unavailable
 from payments_core.limits import Limit
 from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.limits import TEN_A_MINUTE, RateLimitsContract, RateLimitsUnderTest
 from tests.integration.servers import Server
 
 RECOVERY_SECONDS_MAX = 10.0
+CANCELLED_AFTER_STEPS_MAX = 60
+"""More steps of the event loop than a call takes, connecting included."""
 
 
 def wall_clock() -> datetime:
@@ -59,17 +64,48 @@ def cache(client: Redis, breaker: Breaker) -> RedisCache:
     return RedisCache(client, breaker=breaker)
 
 
+async def age(client: Redis, seconds: float) -> None:
+    """Let every key live that much shorter: the server's clock cannot be set."""
+    for key in await client.keys("*"):
+        left = await client.pttl(key)
+        await client.pexpire(key, max(0, left - round(seconds * 1000)))
+
+
+class HandClock:
+    """The time in microseconds, which moves when told."""
+
+    def __init__(self) -> None:
+        self.now = 1_700_000_000_000_000
+
+    def __call__(self) -> int:
+        return self.now
+
+    async def let_pass(self, seconds: float) -> None:
+        self.now += round(seconds * 1_000_000)
+
+
 class TestRedisCache(CacheContract):
     @pytest.fixture
     def subject(self, client: Redis, breaker: Breaker) -> CacheUnderTest:
         cache = RedisCache(client, breaker=breaker, value_bytes_max=1_000)
-        return CacheUnderTest(cache=cache, value_bytes_max=1_000, let_pass=asyncio.sleep)
+        return CacheUnderTest(cache=cache, value_bytes_max=1_000, let_pass=partial(age, client))
 
 
 class TestRedisRateLimits(RateLimitsContract):
     @pytest.fixture
     def subject(self, client: Redis, breaker: Breaker) -> RateLimitsUnderTest:
-        return RateLimitsUnderTest(limits=limits_on(client, breaker), let_pass=asyncio.sleep)
+        clock = HandClock()
+        fallback = MemoryRateLimits(clock=wall_clock)
+        limits = RedisRateLimits(client, breaker=breaker, fallback=fallback, now_microseconds=clock)
+        return RateLimitsUnderTest(limits=limits, let_pass=clock.let_pass)
+
+
+async def test_without_a_clock_of_its_own_the_time_is_that_of_redis(client: Redis, breaker: Breaker) -> None:
+    await limits_on(client, breaker).hit(TEN_A_MINUTE, "mer_1")
+    [key] = await client.keys("payments:limit:*")
+    [hit] = await client.lrange(key, 0, -1)
+    seconds, microseconds = await client.time()
+    assert 0 <= seconds * 1_000_000 + microseconds - int(hit) < 60 * 1_000_000
 
 
 async def test_two_processes_count_together(redis_url: str, client: Redis) -> None:
@@ -123,9 +159,35 @@ async def test_a_cancelled_reader_never_leaves_its_answer_to_another(cache: Redi
             await asyncio.sleep(0)
         for reader in readers:
             reader.cancel()
-        await asyncio.gather(*readers, return_exceptions=True)
+        outcomes = await asyncio.gather(*readers, return_exceptions=True)
+        assert all(outcome == b"0" or isinstance(outcome, asyncio.CancelledError) for outcome in outcomes)
         answers = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(1, 20)))
         assert answers == [str(number).encode() for number in range(1, 20)]
+
+
+async def test_a_caller_ends_whenever_it_is_cancelled(redis_url: str) -> None:
+    """The driver bounds writes by `asyncio.wait_for` where a socket has a time-out; it may swallow a cancellation."""
+    separator = "&" if "?" in redis_url else "?"
+    async with make_client(f"{redis_url}{separator}socket_timeout=1") as client:
+        cache = RedisCache(client, breaker=Breaker())
+        for connected in (False, True):
+            for steps in range(CANCELLED_AFTER_STEPS_MAX):
+                if not connected:
+                    await client.connection_pool.disconnect()
+                reached_the_end = False
+
+                async def read() -> None:
+                    nonlocal reached_the_end
+                    await cache.get("key")
+                    reached_the_end = True
+                    await asyncio.Event().wait()
+
+                reader = asyncio.create_task(read())
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                reader.cancel()
+                await asyncio.wait({reader}, timeout=RECOVERY_SECONDS_MAX)
+                assert reader.cancelled(), f"cancelled after {steps} steps, {reached_the_end=}"
 
 
 async def test_while_it_is_away_nothing_is_cached_and_limits_still_hold(
@@ -218,6 +280,48 @@ async def test_after_a_failure_one_call_in_a_while_looks_whether_it_is_back() ->
     assert await breaker.call(command) == "answer"
 
 
+async def test_waiting_for_a_turn_costs_no_call_its_time_and_is_no_outage() -> None:
+    free = asyncio.Event()
+    breaker = Breaker(calls_max=1, total_seconds=60)
+
+    async def slow() -> str:
+        await free.wait()
+        return "slow"
+
+    async def fast() -> str:
+        return "fast"
+
+    first = asyncio.create_task(breaker.call(slow))
+    await asyncio.sleep(0)
+    assert await breaker.call(fast) is None  # it waited for TURN_SECONDS and went on without Redis
+    assert not breaker.is_open
+    second = asyncio.create_task(breaker.call(fast))
+    await asyncio.sleep(0)
+    free.set()
+    assert [await first, await second] == ["slow", "fast"]
+
+
+async def test_an_outage_that_comes_and_goes_is_said_once_a_minute(caplog: pytest.LogCaptureFixture) -> None:
+    now = 100.0
+    breaker = Breaker(clock=lambda: now)
+
+    async def away() -> str:
+        raise RedisConnectionError("away")
+
+    async def back() -> str:
+        return "back"
+
+    with caplog.at_level(logging.INFO, logger="adapters.redis"):
+        for _ in range(12):
+            assert await breaker.call(away) is None
+            now += 5
+            assert await breaker.call(back) == "back"
+        assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+        now += 1
+        assert await breaker.call(away) is None
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING"]
+
+
 async def test_errors_that_are_not_of_redis_are_not_swallowed(breaker: Breaker) -> None:
     async def command() -> None:
         raise ZeroDivisionError
@@ -227,15 +331,32 @@ async def test_errors_that_are_not_of_redis_are_not_swallowed(breaker: Breaker) 
     assert not breaker.is_open
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6379", "http://localhost", "postgresql://localhost"])
-def test_a_url_of_another_scheme_is_refused_at_the_start(url: str) -> None:
-    with pytest.raises(ValueError, match="scheme"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("", "localhost:6379", "http://localhost", "postgresql://localhost"),
+        *("redis://:hunter2/x@localhost:6379/0", "redis://:hunter2@localhost?socket_timeout=abc"),
+        *("redis://:hunter2@localhost?ssl_cert_reqs=none", "redis://:hunter2@localhost?unknown=1"),
+    ],
+)
+def test_a_url_that_the_driver_does_not_read_is_refused_at_the_start_and_not_shown(url: str) -> None:
+    with pytest.raises(ValueError, match="its scheme, its host, its port or an option") as refused:
         make_client(url)
+    assert "hunter2" not in str(refused.value)
+    assert refused.value.__suppress_context__
 
 
+@pytest.mark.parametrize("query", ["", "?socket_timeout=1"])
 @pytest.mark.parametrize("url", ["redis://127.0.0.1:6379/0", "rediss://user:pass@127.0.0.1/1", "unix:///run/v.sock"])
-async def test_every_scheme_takes_the_same_settings(url: str) -> None:
-    async with make_client(url) as client:
+async def test_every_scheme_takes_the_same_settings(url: str, query: str) -> None:
+    async with make_client(url + query) as client:
         pool = client.connection_pool
         connection = pool.connection_class(**pool.connection_kwargs)
-        assert (connection.socket_timeout, connection.socket_connect_timeout) == (0.25, 0.25)
+        assert (connection.socket_timeout, connection.socket_connect_timeout) == (None, 0.25)
+
+
+async def test_the_look_at_it_says_whether_it_answers(client: Redis, valkey_server: Server) -> None:
+    await ping(client)
+    await valkey_server.stop()
+    with pytest.raises(Unavailable, match="Redis does not answer"):
+        await ping(client)

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
-import os
+import logging
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -23,18 +25,22 @@ from entrypoints.services import Services
 from entrypoints.settings import Settings
 from entrypoints.wiring import migrate, wire
 from entrypoints.worker import run_worker
+from entrypoints.worker.broker import make_broker
+from entrypoints.worker.sweeper import WorkerBroke
 from payments_core import AddEndpoint, Caller, Pay, RefundTransaction, Register
 from payments_core.ids import TransactionId
 from payments_core.ports import TransactionFilter
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.values import Json
 from payments_core.webhook import verify
+from tests.integration.processes import environment, free_port, run, running
 from tests.integration.servers import Server
 
 SECRET = "kP3vXq9RtL7wZ2mB8nC5jH1sD6fG4yA0"
 PATIENCE_SECONDS = 20.0
 """How long a condition may take on a busy machine; idle, each is met within milliseconds."""
 AT_ONCE_SECONDS = 1.0
+STOP_SECONDS_MAX = 5.0
 NEVER = timedelta(hours=1)
 """Between two looks: only a ring wakes such a worker in time."""
 
@@ -239,39 +245,29 @@ async def test_a_database_without_tables_is_said_with_its_cure(database_url: str
         assert missing.endswith("run `payments migrate`")
 
 
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
+@contextmanager
+def worker_process(
+    settings: Settings, cwd: Path, port: int, *arguments: str
+) -> Generator[tuple[subprocess.Popen[bytes], Path], None, None]:
+    """Run `payments worker` in a directory of its own, which ends with the block; give it and its log."""
+    own = cwd / uuid4().hex
+    own.mkdir()
+    environ = {**environ_of(settings), "PAYMENTS_METRICS_PORT": str(port), "PYTHONWARNINGS": "error"}
+    with running("worker", *arguments, settings=environ, cwd=own) as process:
+        [log] = own.glob("*.log")
+        yield process, log
 
 
-@asynccontextmanager
-async def process_of(settings: Settings, port: int) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a worker as a process of its own, which ends with the block."""
+def environ_of(settings: Settings) -> dict[str, str]:
     assert settings.database_url is not None
     assert settings.redis_url is not None
-    environ = os.environ | {
+    return {
         "PAYMENTS_DATABASE_URL": settings.database_url,
         "PAYMENTS_REDIS_URL": settings.redis_url,
         "PAYMENTS_SECRET_KEY": SECRET,
-        "PAYMENTS_METRICS_PORT": str(port),
+        "PAYMENTS_METRICS_PORT": "0",
         "PAYMENTS_SANDBOX_LATENCY_SECONDS": "0",
-        "PYTHONWARNINGS": "error",
     }
-    code = (
-        "import os; from entrypoints.settings import read_settings; from entrypoints.worker import worker_process; "
-        "worker_process(read_settings(os.environ, env_file=None))"
-    )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", code, env=environ, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
 
 
 async def counted(port: int, line: str) -> float:
@@ -289,92 +285,188 @@ def directories_of(port: int) -> list[Path]:
     return list(Path(tempfile.gettempdir()).glob(f"payments-metrics-*-{port}-*"))
 
 
-async def ended(process: asyncio.subprocess.Process) -> tuple[int, str]:
-    begun = time.monotonic()
+def ended(process: subprocess.Popen[bytes]) -> int:
     process.send_signal(signal.SIGTERM)
-    _, said = await process.communicate()
-    assert time.monotonic() - begun < 5
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+    return process.wait(STOP_SECONDS_MAX)
 
 
-async def test_processes_of_a_host_share_one_metrics_port_and_end_on_sigterm(settings: Settings) -> None:
+async def test_processes_of_a_host_share_one_metrics_port_and_end_on_sigterm(
+    settings: Settings, tmp_path: Path
+) -> None:
     port = free_port()
-    async with wire(settings) as api, process_of(settings, port) as first, process_of(settings, port) as second:
-        shop = await Shop.open(api)
-        await listening_to(api, 2)
-        for _ in range(40):
-            await shop.pay()
-        await shop.all_are("succeeded")
+    with (
+        worker_process(settings, tmp_path, port) as (first, first_log),
+        worker_process(settings, tmp_path, port) as (second, second_log),
+    ):
+        async with wire(settings) as api:
+            shop = await Shop.open(api)
+            await listening_to(api, 2)
+            for _ in range(40):
+                await shop.pay()
+            await shop.all_are("succeeded")
 
-        async def all_counted() -> bool:
-            return await counted(port, 'payments_jobs_total{kind="charge",outcome="done"}') == 40
+            async def all_counted() -> bool:
+                return await counted(port, 'payments_jobs_total{kind="charge",outcome="done"}') == 40
 
-        await until(all_counted)
-        assert await counted(port, "payments_jobs_dead") == 0
-        assert len(directories_of(port)) == 1
-        for process in (first, second):
-            status, said = await ended(process)
-            assert status == 0
-            assert "Traceback" not in said
-            assert "Error" not in said
+            await until(all_counted)
+            assert await counted(port, "payments_jobs_dead") == 0
+            assert len(directories_of(port)) == 1
+        assert [ended(first), ended(second)] == [0, 0]
+        for log in (first_log, second_log):
+            assert "Traceback" not in log.read_text()
+            assert "Error" not in log.read_text()
         assert directories_of(port) == []
 
 
-async def test_the_metrics_port_is_taken_over_when_its_process_is_killed(settings: Settings) -> None:
+async def test_the_metrics_port_is_taken_over_when_its_process_is_killed(settings: Settings, tmp_path: Path) -> None:
     port = free_port()
-    async with wire(settings) as api, process_of(settings, port) as first:
+    async with wire(settings) as api:
+        with worker_process(settings, tmp_path, port) as (first, _):
 
-        async def served() -> bool:
-            return await counted(port, "payments_jobs_dead") == 0
+            async def served() -> bool:
+                return await counted(port, "payments_jobs_dead") == 0
 
-        await until(served)
-        async with process_of(settings, port) as second:
-            await listening_to(api, 2)
-            first.kill()
-            await first.wait()
             await until(served)
-            status, _ = await ended(second)
-    assert status == 0
+            with worker_process(settings, tmp_path, port) as (second, _):
+                await listening_to(api, 2)
+                first.kill()
+                first.wait()
+                await until(served)
+                assert ended(second) == 0
     assert directories_of(port) == []
 
 
-async def test_a_taken_metrics_port_only_warns(settings: Settings) -> None:
+async def test_a_taken_metrics_port_only_warns(settings: Settings, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port: int = taken.getsockname()[1]
-        async with wire(settings) as api, process_of(settings, port) as process:
-            shop = await Shop.open(api)
-            await listening_to(api, 1)
-            await shop.succeeds(await shop.pay())
-            status, said = await ended(process)
-    assert status == 0
-    assert f"no metrics for now: port {port}" in said
+        with worker_process(settings, tmp_path, port) as (process, log):
+            async with wire(settings) as api:
+                shop = await Shop.open(api)
+                await listening_to(api, 1)
+                await shop.succeeds(await shop.pay())
+            assert ended(process) == 0
+    assert f"no metrics for now: port {port}" in log.read_text()
 
 
-async def test_a_worker_of_taskiqs_own_command_does_the_same(settings: Settings) -> None:
-    assert settings.database_url is not None
-    assert settings.redis_url is not None
-    environ = os.environ | {
-        "PAYMENTS_DATABASE_URL": settings.database_url,
-        "PAYMENTS_REDIS_URL": settings.redis_url,
-        "PAYMENTS_SECRET_KEY": SECRET,
-        "PAYMENTS_METRICS_PORT": "0",
-        "PAYMENTS_SANDBOX_LATENCY_SECONDS": "0",
-    }
+async def test_the_health_file_is_renewed_as_long_as_work_is_looked_for(
+    settings: Settings, tmp_path: Path, postgres_server: Server
+) -> None:
+    file = tmp_path / "health"
+
+    def renewed_since(moment: float) -> Callable[[], Awaitable[bool]]:
+        async def holds() -> bool:
+            return file.exists() and file.stat().st_mtime > moment
+
+        return holds
+
+    with worker_process(settings, tmp_path, 0, "--health-file", str(file)) as (process, log):
+        await until(renewed_since(0))
+        await until(renewed_since(time.time()))
+        await postgres_server.stop()
+
+        async def told() -> bool:
+            return "the store is away" in log.read_text()
+
+        await until(told)
+        left = file.stat().st_mtime
+        with pytest.raises(TimeoutError):
+            await until(renewed_since(left), seconds=2.5)
+        await postgres_server.start()
+        await until(renewed_since(left))
+
+        process.send_signal(signal.SIGSTOP)  # what a blocked event loop looks like from outside
+        left = file.stat().st_mtime
+        with pytest.raises(TimeoutError):
+            await until(renewed_since(left), seconds=2.5)
+        process.send_signal(signal.SIGCONT)
+        await until(renewed_since(left))
+        assert ended(process) == 0
+
+
+def test_a_health_file_that_cannot_be_written_is_one_clear_line(settings: Settings, tmp_path: Path) -> None:
+    done = run("worker", "--health-file", "none/file", settings=environ_of(settings), cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Error: The health file none/file cannot be written" in done.stderr
+
+
+async def sweeper_of_this_process() -> asyncio.Task[object]:
+    found: list[asyncio.Task[object]] = []
+
+    async def sweeps() -> bool:
+        found[:] = [task for task in asyncio.all_tasks() if task.get_name() == "sweeper"]
+        return bool(found)
+
+    await until(sweeps)
+    return found[0]
+
+
+async def test_a_worker_whose_sweeper_ends_by_itself_says_so(settings: Settings) -> None:
+    async with wire(settings) as services:
+        working = asyncio.create_task(run_worker(services))
+        (await sweeper_of_this_process()).cancel()
+        with pytest.raises(WorkerBroke, match="sweeper"):
+            await working
+
+
+# ── taskiq's own command ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@asynccontextmanager
+async def taskiq_process(settings: Settings, cwd: Path, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
     arguments = ("-m", "taskiq", "worker", "entrypoints.worker.broker:make_broker", "--workers", "1")
     process = await asyncio.create_subprocess_exec(
-        sys.executable, *arguments, env=environ, stderr=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL
+        sys.executable,
+        *arguments,
+        cwd=cwd,
+        env=environment({**environ_of(settings), **more}),
+        stderr=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with wire(settings) as api:
-            shop = await Shop.open(api)
-            await listening_to(api, 1)
-            await shop.succeeds(await shop.pay())
-        _, said = await ended(process)
-        assert "Traceback" not in said
+        yield process
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+async def test_a_worker_of_taskiqs_own_command_does_the_same(settings: Settings, tmp_path: Path) -> None:
+    async with taskiq_process(settings, tmp_path, PAYMENTS_WEBHOOK_ALLOW_HTTP="on") as process, wire(settings) as api:
+        shop = await Shop.open(api)
+        await listening_to(api, 1)
+        await shop.succeeds(await shop.pay())
+        begun = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        _, said = await process.communicate()
+        assert time.monotonic() - begun < STOP_SECONDS_MAX
+    assert b"Traceback" not in said
+    assert b"webhooks may travel unencrypted" in said
+
+
+async def test_a_process_of_taskiq_whose_worker_broke_says_so_and_ends(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name, value in environ_of(settings).items():
+        monkeypatch.setenv(name, value)
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    logs = logging.getLogger()
+    handlers, level = logs.handlers, logs.level
+    broker = make_broker()
+    broker.is_worker_process = True
+    try:
+        await broker.startup()
+        logs.addHandler(caplog.handler)
+        (await sweeper_of_this_process()).cancel()
+
+        async def ends() -> bool:
+            return told == [signal.SIGTERM]
+
+        await until(ends)
+    finally:
+        await broker.shutdown()
+        signal.signal(signal.SIGTERM, before)
+        logs.handlers, logs.level = handlers, level
+    assert "the worker broke, and its process ends" in caplog.text

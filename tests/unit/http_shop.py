@@ -121,9 +121,11 @@ class Shop:
 
 
 @asynccontextmanager
-async def open_api(settings: Settings = UNLIMITED, **services: Any) -> AsyncGenerator[Api, None]:
+async def open_api(
+    settings: Settings = UNLIMITED, *, store: MemoryStore | None = None, **services: Any
+) -> AsyncGenerator[Api, None]:
     """Give the application over an empty store; `services` replaces fields of its Services."""
-    clock, store, notifier = HandClock(START), MemoryStore(), MemoryNotifier()
+    clock, store, notifier = HandClock(START), store or MemoryStore(), MemoryNotifier()
     async with in_memory(settings, clock=clock, store=store, notifier=notifier) as wired:
         wired = replace(wired, **services)
         transport = httpx.ASGITransport(create_app(wired))  # type: ignore[arg-type]  # Litestar names its messages

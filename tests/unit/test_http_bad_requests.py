@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
@@ -11,6 +12,8 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 
+from entrypoints.http import bodies
+from entrypoints.http.body_faults import FAULTS_MAX
 from tests.unit.http_shop import Shop, at_fault, open_api, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -154,6 +157,12 @@ FIELDS = [
         code="invalid_request",
     ),
     pay("unknown field", ("amout", "unknown_field"), amout="1.00"),
+    post(
+        "a card number as a field",
+        PAY,
+        {"payment_key": "{key}", "amount": "1.00", "currency": "USD", f"card {CARD}": 1},
+        ("card **** **** **** 4242", "unknown_field"),
+    ),
     pay("several unknown fields", ("a", "unknown_field"), ("b", "unknown_field"), a=1, b=2),
     pay(
         "everything at once",
@@ -250,6 +259,13 @@ FIELDS = [
         amount="x",
     ),
 ]
+DELETED: list[tuple[str, bytes, dict[str, Any]]] = [
+    ("malformed", b"{", {"code": "malformed_json"}),
+    ("not JSON", b"x", {"headers": {}, "status": 415, "code": "unsupported_media_type"}),
+    ("too large", b"x" * 65_537, {"status": 413, "code": "body_too_large"}),
+    ("a field", b'{"now": true}', {"faults": {("now", "unknown_field")}}),
+    ("an empty object", b"{}", {"status": 404, "code": "not_found"}),
+]
 OTHERS = [
     post("register: nothing", "/api/auth/register/", {}, ("email", "missing"), ("password", "missing")),
     post(
@@ -258,6 +274,15 @@ OTHERS = [
         {"email": "nobody", "password": "short"},
         ("email", "malformed"),
         ("password", "wrong_length"),
+    ),
+    post(
+        "register: everything at once",
+        "/api/auth/register/",
+        {"email": "nobody", "password": 1, "name": "", "x": 1},
+        ("email", "malformed"),
+        ("password", "wrong_type"),
+        ("name", "wrong_length"),
+        ("x", "unknown_field"),
     ),
     post(
         "register: common password",
@@ -305,6 +330,19 @@ OTHERS = [
         {"email": "a", "username": "b", "password": "x"},
         ("username", "not_with_email"),
     ),
+    post(
+        "token: two names and another type",
+        "/api/auth/token/",
+        {"email": "a", "username": "b", "password": 1},
+        ("password", "wrong_type"),
+        ("username", "not_with_email"),
+    ),
+    post(
+        "token: the other name of another type",
+        "/api/auth/token/",
+        {"username": 1, "password": "x"},
+        ("username", "wrong_type"),
+    ),
     post("refresh: unknown", "/api/auth/token/refresh/", {"refresh": "rt_0"}, status=401, code="invalid_credentials"),
     post("log out: a server's key", "/api/auth/logout/", {}, status=403, code="forbidden"),
     post("log out: a body", "/api/auth/logout/", {"all": True}, ("all", "unknown_field")),
@@ -320,6 +358,38 @@ OTHERS = [
         "/api/auth/password/",
         {"password": "wrong", "new_password": "short"},
         ("new_password", "wrong_length"),
+    ),
+    post(
+        "password: everything at once",
+        "/api/auth/password/",
+        {"password": 1, "new_password": "short", "x": None},
+        ("password", "wrong_type"),
+        ("new_password", "wrong_length"),
+        ("x", "unknown_field"),
+    ),
+    post(
+        "API key: everything at once",
+        "/api/auth/api_keys/",
+        {"scopes": ["all"], "expires_at": "soon", "name": "", "livemode": "no"},
+        ("scopes.0", "unknown_scope"),
+        ("expires_at", "malformed"),
+        ("name", "wrong_length"),
+        ("livemode", "wrong_type"),
+    ),
+    post(
+        "API key: values only",
+        "/api/auth/api_keys/",
+        {"scopes": [], "expires_at": "2026-02-30T00:00:00Z", "name": "x" * 201},
+        ("scopes", "too_few"),
+        ("expires_at", "malformed"),
+        ("name", "wrong_length"),
+    ),
+    post(
+        "API key: more faults than are told",
+        "/api/auth/api_keys/",
+        {"scopes": list(range(30)), "livemode": "no", "name": 1},
+        ("name", "wrong_type"),
+        *((f"scopes.{index}", "wrong_type") for index in range(FAULTS_MAX - 1)),
     ),
     post("API key: unknown scope", "/api/auth/api_keys/", {"scopes": ["all"]}, ("scopes.0", "unknown_scope")),
     post("API key: no scope", "/api/auth/api_keys/", {"scopes": []}, ("scopes", "too_few")),
@@ -356,6 +426,27 @@ OTHERS = [
         {"url": "https://example.com", "events": ["*", "payment.made"]},
         ("events.1", "unknown_event_type"),
     ),
+    post(
+        "webhook: everything at once",
+        "/api/webhooks/",
+        {"url": "ftp://x", "x": 1, "events": ["nope"], "description": CARD},
+        ("url", "url_refused"),
+        ("x", "unknown_field"),
+        ("events.0", "unknown_event_type"),
+        ("description", "card_number_refused"),
+    ),
+    Bad(
+        name="webhook: change everything at once",
+        method="PATCH",
+        path="/api/webhooks/whk_0/",
+        body={"url": "ftp://x", "enabled": 1, "events": [], "description": "x" * 501},
+        faults={
+            ("url", "url_refused"),
+            ("enabled", "wrong_type"),
+            ("events", "too_few"),
+            ("description", "wrong_length"),
+        },
+    ),
     post("webhook: no event", "/api/webhooks/", {"url": "https://example.com", "events": []}, ("events", "too_few")),
     post("webhook: test of none", "/api/webhooks/whk_0/test/", {}, status=404, code="not_found"),
     Bad(
@@ -371,6 +462,24 @@ OTHERS = [
         {"since": "yesterday", "until": "2026-02-30T00:00:00Z"},
         ("since", "malformed"),
         ("until", "malformed"),
+    ),
+    post(
+        "replay: another type, and a window of years",
+        "/api/webhooks/whk_0/replay/",
+        {"since": "2020-01-01T00:00:00Z", "only_failed": "yes"},
+        ("since", "window_too_long"),
+        ("only_failed", "wrong_type"),
+    ),
+    post(
+        "replay: an end that is none says nothing of the beginning",
+        "/api/webhooks/whk_0/replay/",
+        {"since": "2020-01-01T00:00:00Z", "until": "later", "x": 1},
+        ("until", "malformed"),
+        ("x", "unknown_field"),
+    ),
+    *(
+        Bad(name=f"DELETE: {name}", method="DELETE", path="/api/webhooks/whk_0/", body=body, **more)
+        for name, body, more in DELETED
     ),
     post("cancel: none such", "/api/transactions/txn_0/cancel/", {}, status=404, code="not_found"),
 ]
@@ -411,6 +520,30 @@ QUERIES = [
     get("a hundred parameters", "/api/transactions/?" + "&".join(f"p{n}=" for n in range(100)), ("", "malformed")),
     get("several at once", "/api/transactions/?limit=0&x=1", ("limit", "out_of_range"), ("x", "unknown_parameter")),
     get("a parameter where none is taken", "/api/auth/me/?x=1", ("x", "unknown_parameter")),
+    *(
+        get(
+            f"a parameter where none is taken: {path}",
+            f"{path}?x=1&y",
+            ("x", "unknown_parameter"),
+            ("y", "unknown_parameter"),
+        )
+        for path in (
+            "/",
+            "/docs",
+            "/docs/style.css",
+            "/schema/openapi.json",
+            "/problems",
+            "/problems/not_found",
+            "/health/live",
+            "/health/ready",
+        )
+    ),
+    Bad(
+        name="a parameter of a DELETE",
+        method="DELETE",
+        path="/api/webhooks/whk_0/?now=1",
+        faults={("now", "unknown_parameter")},
+    ),
     get("no such path", "/api/payments/", status=404, code="not_found"),
     get("no such transaction", "/api/transactions/txn_0/", status=404, code="not_found"),
     get("an id with NUL", "/api/transactions/%00/", status=404, code="not_found"),
@@ -516,6 +649,20 @@ async def test_a_body_that_is_said_to_be_too_large_is_not_read(shop: Shop, claim
 
     headers = {**JSON, "content-length": claimed}
     problem(await shop.call("POST", PAY, headers=headers, content=chunks()), 413, "body_too_large")
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
+    never = asyncio.Event()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"{"
+        await never.wait()
+
+    for method, path in (("POST", PAY), ("POST", "/api/auth/login/"), ("DELETE", "/api/webhooks/whk_0/")):
+        answer = await shop.call(method, path, headers=JSON, content=chunks())
+        assert problem(answer, 408, "request_timeout")["retryable"]
+        assert answer.headers["connection"] == "close"
 
 
 async def test_two_credentials_are_none(shop: Shop) -> None:

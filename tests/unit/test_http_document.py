@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 from litestar.routes import HTTPRoute
 
-from entrypoints.http import answers
+from entrypoints.http import response_schemas
 from entrypoints.http.app import OPERATIONS, create_app
 from entrypoints.http.bodies import convert
-from entrypoints.http.examples import example_of
-from entrypoints.http.kinds import KINDS
-from entrypoints.http.openapi import make_document
+from entrypoints.http.docs.examples import example_of
+from entrypoints.http.docs.openapi import make_document
+from entrypoints.http.docs.quantities import in_bytes, in_time
 from entrypoints.http.operations import NoBody, Operation
+from entrypoints.http.problem_catalogue import KINDS
 from payments_core.event import EventType
+from payments_core.webhook import REPLAY_WINDOW_MAX
 from tests.unit.http_shop import PASSWORD, Shop, open_api
 
 DOCUMENT: Any = json.loads(msgspec.json.encode(make_document(OPERATIONS)))
@@ -131,7 +134,7 @@ def test_every_problem_of_an_operation_is_in_it() -> None:
                 assert KINDS[code].status == int(status)
         wanted = {"400", "500", "503"} | ({"401", "403", "429"} if operation.access != "public" else set())
         wanted |= {"404"} if "{" in operation.path else set()
-        wanted |= {"413", "415"} if operation.method in ("POST", "PATCH") else set()
+        wanted |= {"408", "413", "415"} if operation.command is not None else set()
         wanted |= {"409", "422"} if operation.once else set()
         assert wanted <= set(responses), operation.name
 
@@ -196,7 +199,7 @@ async def _one_of_each(shop: Shop) -> dict[str, Any]:
     public = {"email": shop.email, "password": PASSWORD}
     webhook = await shop.add_webhook()
     declined = await shop.paid(payment_method="pm_decline_fraud")
-    assert not keys_differ(declined, answers.Transaction)
+    assert not keys_differ(declined, response_schemas.Transaction)
     done = await shop.paid(key="k", payment_method="pm_refund_fails")
     refund = await shop.post("/api/refunds/", {"transaction": done["id"]})
     await shop.api.work()
@@ -249,12 +252,20 @@ async def test_problems_and_health_have_the_documented_fields() -> None:
     async with open_api() as api:
         shop = await api.open_shop()
         faults = (await shop.post("/api/transactions/pay", {})).json()
-        assert keys_differ(faults, answers.Problem) == []
+        assert keys_differ(faults, response_schemas.Problem) == []
         plain = (await shop.get("/api/transactions/txn_0/")).json()
-        assert keys_differ(plain, answers.Problem) == [".errors"]
-        assert keys_differ((await shop.get("/health/ready")).json(), answers.Health) == []
+        assert keys_differ(plain, response_schemas.Problem) == [".errors"]
+        assert keys_differ((await shop.get("/health/ready")).json(), response_schemas.Health) == []
         page = (await shop.get("/api/transactions/")).json()
         assert set(page) == set(SCHEMAS["TransactionPage"]["required"]) == set(SCHEMAS["TransactionPage"]["properties"])
+
+
+def test_limits_are_told_in_words_that_people_use() -> None:
+    lengths = (timedelta(minutes=5), timedelta(hours=1), timedelta(hours=72), timedelta(days=30), timedelta(seconds=90))
+    assert [in_time(length) for length in lengths] == ["5 minutes", "1 hour", "72 hours", "30 days", "90 seconds"]
+    assert in_bytes(65_536) == "64 KiB"
+    description = of(next(operation for operation in OPERATIONS if operation.name == "replay"))["description"]
+    assert f"{REPLAY_WINDOW_MAX.days} days" in description
 
 
 def test_every_event_type_is_a_documented_webhook() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import logging
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from ipaddress import ip_network
@@ -14,14 +15,14 @@ import pytest
 from litestar.types import HTTPScope
 
 import payments_core
-from entrypoints.http.addresses import client_address
 from entrypoints.http.app import OPERATIONS, create_app
-from entrypoints.http.arrivals import Arrival
-from entrypoints.http.kinds import KINDS
-from entrypoints.http.openapi import codes_of
-from entrypoints.http.problems import problem_reply
+from entrypoints.http.docs.openapi import codes_of
+from entrypoints.http.problem_catalogue import DEFECTS, KINDS
+from entrypoints.http.problems import BY_STATUS, problem_reply
+from entrypoints.http.request_context import RequestContext, client_address
 from entrypoints.settings import Settings
 from payments_core import checks, errors, units
+from payments_core.attempt import AttemptKind
 from payments_core.errors import (
     Conflict,
     OutcomeUnknown,
@@ -32,6 +33,8 @@ from payments_core.errors import (
     Unavailable,
     Unreadable,
 )
+from payments_core.event import EventType
+from payments_core.ids import MerchantId
 from payments_core.limits import Limit
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
 
@@ -130,10 +133,23 @@ async def test_another_request_id_is_replaced(shop: Shop) -> None:
         assert answer.headers["x-request-id"] == answer.json()["request_id"]
 
 
-async def test_a_request_id_is_kept_with_the_events_of_its_request(shop: Shop) -> None:
-    await shop.post("/api/transactions/pay", shop.payment(), headers={"x-request-id": "mine"})
-    (job,) = await shop.api.services.claims.claim_jobs(at=shop.api.clock.now(), limit=1, lease=timedelta(seconds=1))
-    assert job.request_id == "mine"
+async def test_a_request_id_is_kept_with_the_events_and_attempts_of_its_request(shop: Shop) -> None:
+    paid = await shop.post("/api/transactions/pay", shop.payment(), headers={"x-request-id": "pays"})
+    await shop.api.work()
+    refund = {"transaction": paid.json()["id"]}
+    await shop.post("/api/refunds/", refund, headers={"x-request-id": "refunds"})
+    await shop.api.work()
+    account = shop.api.store._state.account(MerchantId(shop.id))
+    events = [(event.type, event.request_id) for event in account.log]
+    assert events == [
+        (EventType.TRANSACTION_CREATED, "pays"),
+        (EventType.TRANSACTION_PROCESSING, "pays"),
+        (EventType.TRANSACTION_SUCCEEDED, "pays"),
+        (EventType.REFUND_CREATED, "refunds"),
+        (EventType.REFUND_SUCCEEDED, "refunds"),
+    ]
+    attempts = {attempt.kind: attempt.request_id for attempt in account.attempts.newest_first()}
+    assert attempts == {AttemptKind.CHARGE: "pays", AttemptKind.REFUND: "refunds"}
 
 
 async def test_no_answer_is_guessed_at_framed_or_run(shop: Shop) -> None:
@@ -208,9 +224,9 @@ def test_the_address_is_the_peers_unless_proxies_of_ours_lie_between(
     peer: str | None, forwarded: list[str], address: str
 ) -> None:
     scope: Any = {"client": None if peer is None else (peer, 1234)}
-    arrival = Arrival("r", {b"x-forwarded-for": forwarded} if forwarded else {})
+    context = RequestContext("r", {b"x-forwarded-for": forwarded} if forwarded else {})
     request: HTTPScope = scope
-    assert client_address(request, arrival, PROXIES) == address
+    assert client_address(request, context, PROXIES) == address
 
 
 async def test_health_says_what_is_wrong() -> None:
@@ -245,7 +261,7 @@ async def test_health_says_what_is_wrong() -> None:
     ],
 )
 async def test_errors_of_our_own_tell_nothing_of_the_inside(error: Exception, status: int, code: str) -> None:
-    reply = problem_reply(error, Arrival("r", {}))
+    reply = problem_reply(error, RequestContext("r", {}))
     assert reply.status == status
     assert f'"code":"{code}"'.encode() in reply.body
     assert b"postgres" not in reply.body
@@ -272,13 +288,20 @@ def codes_in_the_core() -> set[str]:
 def test_every_code_of_the_core_is_explained() -> None:
     codes = codes_in_the_core()
     assert {"invalid_payment_key", "suspended", "email_taken", "refund_exceeds_amount"} <= codes
-    assert codes <= set(KINDS)
+    assert codes == (codes & set(KINDS)) | DEFECTS
+
+
+@pytest.mark.parametrize("code", sorted(DEFECTS))
+async def test_a_step_that_no_call_asks_for_is_an_error_of_our_own(code: str) -> None:
+    reply = problem_reply(Conflict(code, "A failed refund cannot become failed."), RequestContext("r", {}))
+    assert reply.status == 500
+    assert b'"code":"internal_error"' in reply.body
+    assert b"refund" not in reply.body
 
 
 def test_every_call_names_the_refusals_of_money_that_it_can_give() -> None:
     named = {code for operation in OPERATIONS for code in codes_of(operation)}
-    elsewhere = {"method_not_allowed", "transaction_state", "refund_state"}
-    assert named | elsewhere == set(KINDS)
+    assert named | set(BY_STATUS.values()) == set(KINDS)
 
 
 async def test_every_code_has_a_page(api: Api) -> None:
@@ -288,7 +311,14 @@ async def test_every_code_has_a_page(api: Api) -> None:
         assert page.status_code == 200
         assert page.headers["content-type"] == "text/html; charset=utf-8"
         assert kind.title in page.text
+        assert "`" not in page.text
         assert f'href="/problems/{code}"' in listed
+
+
+async def test_names_in_the_prose_of_a_problem_stand_out(api: Api) -> None:
+    page = (await api.client.get("/problems/webhook_disabled")).text
+    assert "{&quot;enabled&quot;: true}" in page
+    assert "<code>amount_refundable</code>" in (await api.client.get("/problems/refund_exceeds_amount")).text
 
 
 async def test_the_reference_needs_nothing_from_elsewhere(api: Api) -> None:
@@ -310,6 +340,40 @@ async def test_pages_are_named_so_that_they_are_fetched_once(api: Api) -> None:
     first = await api.client.get("/schema/openapi.json")
     again = await api.client.get("/schema/openapi.json", headers={"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "route", "status"),
+    [
+        ("GET", "/api/transactions/txn_0/?x=secret", "/api/transactions/{id}", 400),
+        ("GET", "/api/idempotency_keys/secret/", "/api/idempotency_keys/{key}", 404),
+        ("POST", "/api/payments/payment_key/", "/api/payments/payment_key", 201),
+        ("HEAD", "/health/live", "/health/live", 200),
+        ("GET", "/secret", "none", 404),
+        ("PUT", "/api/auth/me/", "none", 405),
+    ],
+)
+async def test_each_answer_is_one_line_in_the_log(
+    shop: Shop, caplog: pytest.LogCaptureFixture, method: str, path: str, route: str, status: int
+) -> None:
+    with caplog.at_level(logging.INFO, "entrypoints.http"):
+        answer = await shop.call(method, path, headers={"x-request-id": "mine"})
+    assert answer.status_code == status
+    (line,) = [vars(record) for record in caplog.records if record.name.startswith("entrypoints.http")]
+    assert line["msg"] == "request answered"
+    told = {name: line[name] for name in ("method", "route", "status", "request_id")}
+    assert told == {"method": method, "route": route, "status": status, "request_id": "mine"}
+    assert 0 <= line["milliseconds"] < 60_000
+    assert "secret" not in str(line)
+    assert "txn_0" not in str(line)
+
+
+async def test_nothing_is_logged_of_an_answer_where_only_warnings_are(
+    shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING, "entrypoints.http"):
+        await shop.get("/api/auth/me/")
+    assert not caplog.records
 
 
 async def test_requests_are_counted_by_their_templates(shop: Shop) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Final
 
 import pytest
 
-from payments_core import units
+from adapters.memory import MemoryStore
+from payments_core import Scope, units
+from payments_core.ports import UnitOfWork
 from tests.unit.http_shop import Shop, open_api, problem
 
 PAY: Final = "/api/transactions/pay"
@@ -116,11 +119,45 @@ async def test_a_key_is_free_again_after_72_hours(shop: Shop) -> None:
     assert second.json()["id"] != first.json()["id"]
 
 
-async def test_a_twin_that_waits_too_long_is_told_to_come_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+class SlowStore(MemoryStore):
+    """A store that commits while `open` is set, and says by `reached` that a commit waits for it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open, self.reached = asyncio.Event(), asyncio.Event()
+        self.open.set()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[UnitOfWork, None]:
+        async with super().begin() as work:
+            yield work
+            if not self.open.is_set():
+                self.reached.set()
+                await self.open.wait()
+
+
+async def test_a_twin_that_waits_too_long_is_told_to_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(units, "TURN_WAIT_SECONDS", 0.01)
-    mutexes = shop.api.services.payments._units._mutexes
-    name = f"once:{shop.id}:False:order-7"
-    async with mutexes.hold(name, timeout_seconds=1):
-        answer = await shop.post(PAY, shop.payment(), headers=KEY)
-    assert problem(answer, 409, "idempotency_key_in_use")["retryable"]
-    assert answer.headers["retry-after"] == "1"
+    store = SlowStore()
+    async with open_api(store=store) as api:
+        shop = await api.open_shop()
+        store.open.clear()
+        first = asyncio.create_task(shop.post(PAY, shop.payment(), headers=KEY))
+        await store.reached.wait()
+        twin = await shop.post(PAY, shop.payment(), headers=KEY)
+        assert problem(twin, 409, "idempotency_key_in_use")["retryable"]
+        assert twin.headers["retry-after"] == "1"
+        store.open.set()
+        assert (await first).status_code == 201
+        again = await shop.post(PAY, shop.payment(), headers=KEY)
+        assert (again.status_code, again.content) == (201, (await first).content)
+        assert await paid_count(shop) == 1
+
+
+async def test_a_weaker_credential_is_not_given_the_answer_of_a_stronger_one(shop: Shop) -> None:
+    weaker = await shop.with_key(scopes=frozenset({Scope.API_KEYS_WRITE}))
+    made = await shop.post("/api/auth/api_keys/", {"name": "k"}, headers=KEY)
+    assert made.status_code == 201
+    answer = await weaker.post("/api/auth/api_keys/", {"name": "k"}, headers=KEY)
+    assert "the credential's scopes" in problem(answer, 422, "idempotency_key_reused")["detail"]
+    assert made.json()["api_key"] not in answer.text

@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.memory.clock import HandClock
-from entrypoints.assembly import Adapters
 from entrypoints.logs import QUIETER, request_id, set_up_logs
 from entrypoints.metrics import Metrics
 from entrypoints.services import Services
@@ -149,11 +147,22 @@ async def test_without_redis_it_wires_and_says_that_it_is_slower() -> None:
     assert all(line is not None and line.startswith("PAYMENTS_REDIS_URL is not set: ") for line in said.values())
 
 
-def test_each_adapter_is_used_in_the_services() -> None:
-    """A field of Adapters that `assemble` forgot would be wired and never asked."""
-    source = (Path(__file__).parents[2] / "src/entrypoints/assembly.py").read_text()
-    for name in Adapters.__dataclass_fields__:
-        assert f"adapters.{name}" in source
+async def test_a_redis_url_with_an_option_that_the_driver_does_not_know_is_refused_without_being_shown() -> None:
+    settings = Settings(
+        secret_key=SECRET,
+        database_url="postgresql://nobody@localhost/none",
+        redis_url="redis://:hunter2@localhost?ssl_cert_reqs=none",
+    )
+    with pytest.raises(SettingsError, match="PAYMENTS_REDIS_URL: ") as refused:
+        async with wire(settings):
+            pass
+    assert "hunter2" not in str(refused.value)
+
+
+async def test_a_key_that_is_too_short_is_refused_however_the_settings_were_made() -> None:
+    with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY: key 1 of 1 has 5 bytes"):
+        async with wire(Settings(secret_key="short", database_url="postgresql://nobody@localhost/none")):
+            pass
 
 
 class Away:

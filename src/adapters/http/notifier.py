@@ -52,10 +52,9 @@ class HttpNotifier:
         self._guard = guard
         self._total_timeout_seconds = total_timeout_seconds
         self._now = now
-        self._names = SystemLookup()
         self._client = GuardedClient(
             guard,
-            look_up or self._names,
+            look_up or SystemLookup(),
             connect_timeout_seconds=connect_timeout_seconds,
             unsent_timeout_seconds=total_timeout_seconds,
             tls=tls,
@@ -73,7 +72,6 @@ class HttpNotifier:
     async def aclose(self) -> None:
         """Close every connection; attempts still under way end as unreached."""
         await self._client.aclose()
-        self._names.close()
 
     def refuses(self, url: str, /) -> str | None:
         """Return why an endpoint with this URL cannot be registered, or None. Nothing is resolved."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Final
 
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -14,8 +16,8 @@ from adapters.http.failure import AddressRefused
 from adapters.http.guard import AddressGuard
 
 LOOKUPS_MAX: Final = 64
-"""Threads that wait for name servers. Their own pool: a name server that never answers must hold up neither
-password hashes, which share the loop's threads, nor (below this number) anyone else's names."""
+"""Threads that wait for name servers. Not the loop's own: a name server that never answers must hold up neither
+what shares those nor (below this number) anyone else's names."""
 
 ADDRESSES_DIALLED_MAX: Final = 4
 """Of one name. aiohttp starts over after each failure with the rest of the list, so the connections of one attempt
@@ -26,19 +28,37 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 
 class SystemLookup:
-    """Asks the system's resolver (`/etc/hosts` included) on threads of its own. Close it after use."""
+    """Asks the system's resolver (`/etc/hosts` included), each time on a thread of its own.
+
+    Those threads hold up nothing at the end of the process, unlike a pool's: the system's resolver cannot be told to
+    stop, and may take half a minute to give up. For one event loop.
+    """
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(LOOKUPS_MAX, thread_name_prefix="webhook-names")
+        self._places = asyncio.Semaphore(LOOKUPS_MAX)
 
     async def __call__(self, host: str) -> Sequence[str]:
         """Return every address of the host, or raise OSError."""
+        await self._places.acquire()
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, _addresses_of, host)
+        answer: Future[Sequence[str]] = Future()
+        # Its place is given back when the thread ends, not when nobody waits for the answer any more.
+        answer.add_done_callback(lambda _: _tell(loop, self._places.release))
+        answer.set_running_or_notify_cancel()
+        threading.Thread(target=_settle, args=(answer, host), name="webhook-name", daemon=True).start()
+        return await asyncio.wrap_future(answer)
 
-    def close(self) -> None:
-        """Take no more names. A lookup under way ends in its own time, at the latest when the resolver gives up."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+
+def _settle(answer: Future[Sequence[str]], host: str) -> None:
+    try:
+        answer.set_result(_addresses_of(host))
+    except Exception as error:  # UnicodeError for one: whoever waits for the answer is told
+        answer.set_exception(error)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, tell: Callable[[], object]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+        loop.call_soon_threadsafe(tell)
 
 
 def _addresses_of(host: str) -> Sequence[str]:

@@ -14,7 +14,13 @@ Result = TypeVar("Result")
 
 TOTAL_SECONDS: Final = 0.25
 """What one call may cost a request, connecting included."""
+CALLS_MAX: Final = 32
+"""Under way at once, as many as the client has connections: further ones wait here, where no time of theirs runs."""
+TURN_SECONDS: Final = 0.25
+"""How long a call waits for its turn; one that waits longer goes on without Redis, which has done nothing wrong."""
 RETRY_AFTER_SECONDS: Final = 1.0
+SAID_AGAIN_AFTER_SECONDS: Final = 60.0
+"""An outage that comes and goes is said no more often than this."""
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +36,16 @@ class Breaker:
         *,
         total_seconds: float = TOTAL_SECONDS,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
+        calls_max: int = CALLS_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_seconds = total_seconds
         self._retry_after_seconds = retry_after_seconds
+        self._turns = asyncio.Semaphore(calls_max)
         self._clock = clock
         self._retry_at: float | None = None
+        self._said_at: float | None = None
+        self._outage_was_said = False
 
     @property
     def is_open(self) -> bool:
@@ -43,13 +53,31 @@ class Breaker:
         return self._retry_at is not None
 
     async def call(self, command: Callable[[], Awaitable[Result]]) -> Result | None:
-        """Return the command's result, or None where Redis is away; raises nothing of Redis's."""
-        if self._retry_at is not None:
-            now = self._clock()
-            if now < self._retry_at:
+        """Return the command's result, or None where Redis is away or too busy; raises nothing of Redis's."""
+        if self._is_refused() or not await self._gets_turn():
+            return None
+        try:
+            if self._is_refused():  # it went away while this call waited for its turn
                 return None
-            # This call is the probe; those that come while it runs go on without Redis.
-            self._retry_at = now + self._retry_after_seconds
+            if self._retry_at is not None:
+                # This call is the probe; those that come while it runs go on without Redis.
+                self._retry_at = self._clock() + self._retry_after_seconds
+            return await self._run(command)
+        finally:
+            self._turns.release()
+
+    def _is_refused(self) -> bool:
+        return self._retry_at is not None and self._clock() < self._retry_at
+
+    async def _gets_turn(self) -> bool:
+        try:
+            async with asyncio.timeout(TURN_SECONDS):
+                await self._turns.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _run(self, command: Callable[[], Awaitable[Result]]) -> Result | None:
         try:
             async with asyncio.timeout(self._total_seconds):
                 result = await command()
@@ -60,12 +88,15 @@ class Breaker:
         return result
 
     def _failed(self, error: Exception) -> None:
-        if self._retry_at is None:
+        now = self._clock()
+        if self._retry_at is None and (self._said_at is None or now >= self._said_at + SAID_AGAIN_AFTER_SECONDS):
             # The name alone: an error's text may repeat what was sent.
             _log.warning("Redis is away (%s): no cache, limits are counted in each process", type(error).__name__)
-        self._retry_at = self._clock() + self._retry_after_seconds
+            self._said_at, self._outage_was_said = now, True
+        self._retry_at = now + self._retry_after_seconds
 
     def _succeeded(self) -> None:
-        if self._retry_at is not None:
+        self._retry_at = None
+        if self._outage_was_said:
             _log.info("Redis is back")
-            self._retry_at = None
+            self._outage_was_said = False

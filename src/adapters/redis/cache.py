@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from adapters.redis.breaker import Breaker
 from redis.asyncio import Redis
+
+from adapters.redis.breaker import Breaker
 
 PREFIX: Final = "payments:cache:"
 VALUE_BYTES_MAX: Final = 512 * 1024

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, cast
+
+from redis.asyncio import Redis
 
 from adapters.redis.breaker import Breaker
 from payments_core.limits import Allowance, Limit
 from payments_core.ports import RateLimits
-from redis.asyncio import Redis
 
 PREFIX: Final = "payments:limit:"
 KEY_DIGEST_BYTES: Final = 16
 MICROSECONDS: Final = 1_000_000
 
-# A list of the allowed hits, newest first, by the clock of Redis: processes' clocks don't enter. The loop takes out
-# each hit once, so that a call costs O(1) on average and `amount` at most.
+# A list of the allowed hits, newest first, by the clock of Redis (or one that is handed in): processes' clocks don't
+# enter. The loop takes out each hit once, so that a call costs O(1) on average and `amount` at most.
 HIT: Final = """
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
+local now = tonumber(ARGV[3])
+if not now then
+    local clock = redis.call('TIME')
+    now = clock[1] * 1000000 + clock[2]
+end
 local amount, window = tonumber(ARGV[1]), tonumber(ARGV[2])
 local oldest = redis.call('LINDEX', KEYS[1], -1)
 while oldest and tonumber(oldest) + window <= now do
@@ -43,14 +47,25 @@ class RedisRateLimits:
     takes the time from the caller's clock or lets more than `amount` into a window.
     """
 
-    def __init__(self, client: Redis, *, breaker: Breaker, fallback: RateLimits) -> None:
+    def __init__(
+        self,
+        client: Redis,
+        *,
+        breaker: Breaker,
+        fallback: RateLimits,
+        now_microseconds: Callable[[], int] | None = None,
+    ) -> None:
+        """`now_microseconds` takes the place of the clock of Redis, for tests."""
         self._script = client.register_script(HIT)
         self._breaker = breaker
         self._fallback = fallback
+        self._now_microseconds = now_microseconds
 
     async def hit(self, limit: Limit, key: str, /) -> Allowance:
         """Count one; refused hits are not counted."""
         keys, arguments = [_name(limit, key)], [limit.amount, limit.per_seconds * MICROSECONDS]
+        if self._now_microseconds is not None:
+            arguments.append(self._now_microseconds())
         answer = await self._breaker.call(lambda: self._script(keys, arguments))
         if answer is None:
             return await self._fallback.hit(limit, key)

@@ -32,7 +32,8 @@ HASHES_PENDING_MAX: Final = 128
 class Argon2Passwords:
     """Hashes and verifies in threads of its own, two at a time, so that logins never starve payments.
 
-    Beyond `pending_max` hashes under way or waiting it raises Unavailable at once. Tests pass cheaper parameters.
+    Beyond `pending_max` hashes under way or waiting it raises Unavailable at once. Its owner closes it. Tests pass
+    cheaper parameters.
     """
 
     def __init__(
@@ -54,6 +55,13 @@ class Argon2Passwords:
         # A pool of threads bounds the work without belonging to an event loop, as an asyncio semaphore would.
         self._threads = ThreadPoolExecutor(HASHES_AT_ONCE_MAX, thread_name_prefix="passwords")
         self._places = threading.BoundedSemaphore(pending_max)
+
+    def close(self) -> None:
+        """Take no more (Unavailable), and cancel those that wait; the two under way end in their own time.
+
+        Threads of a pool hold up the end of their process until they have done all that waits for them.
+        """
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str, /) -> str:
         """Return a salted hash in PHC form. Raises Unavailable where too many wait already."""
@@ -88,7 +96,11 @@ class Argon2Passwords:
     async def _run(self, work: Callable[[], Result]) -> Result:
         if not self._places.acquire(blocking=False):
             raise Unavailable("too many passwords are being checked; try again in a moment")
-        future = self._threads.submit(work)
+        try:
+            future = self._threads.submit(work)
+        except RuntimeError:
+            self._places.release()
+            raise Unavailable("passwords are not checked any more: this process is ending") from None
         future.add_done_callback(self._leave)
         return await asyncio.wrap_future(future)
 

@@ -6,6 +6,7 @@ Postgres holds the work. Redis may be flushed, restarted or away: workers also l
 from adapters.taskiq.bell import LocalBell
 from adapters.taskiq.broker import DoorbellBroker
 from adapters.taskiq.doorbell import TaskiqDoorbell
-from adapters.taskiq.receiver import listening
+from adapters.taskiq.health import hears_own_ring, look
+from adapters.taskiq.receiver import Ears, listening
 
-__all__ = ["DoorbellBroker", "LocalBell", "TaskiqDoorbell", "listening"]
+__all__ = ["DoorbellBroker", "Ears", "LocalBell", "TaskiqDoorbell", "hears_own_ring", "listening", "look"]

@@ -52,12 +52,13 @@ class DoorbellBroker(PubSubBroker):
             queue_name=channel,
             max_connection_pool_size=CONNECTIONS_MAX,
             socket_connect_timeout=publish_timeout_seconds,
-            # The driver bounds each write by `asyncio.wait_for`, which on Python 3.11 may swallow a
-            # cancellation: then a listener could not be stopped. `kick` and `listen` bound the whole instead.
-            socket_timeout=None,
         )
+        # The driver bounds each write by `asyncio.wait_for`, which on Python 3.11 may swallow a cancellation: then
+        # a listener could not be stopped. `kick` and `listen` bound the whole instead, whatever the URL says.
+        self.connection_pool.connection_kwargs["socket_timeout"] = None
         self.serializer = JSONSerializer()
         self.bell = LocalBell()
+        self.listening = Outage("listening for rings")
         self._publish_timeout_seconds = publish_timeout_seconds
         self._quiet_seconds = quiet_seconds
 
@@ -71,23 +72,27 @@ class DoorbellBroker(PubSubBroker):
         async with asyncio.timeout(self._publish_timeout_seconds):
             await super().kick(message)
 
+    async def ping(self) -> None:
+        """Return if the server answers over a connection of the broker's own, or raise as `kick` does."""
+        async with asyncio.timeout(self._publish_timeout_seconds):
+            await Redis(connection_pool=self.connection_pool).pubsub_numsub(self.queue_name)
+
     async def listen(self) -> AsyncGenerator[bytes, None]:
         """Yield what is published, for ever: a lost connection is made anew, with pauses as in `Outage`.
 
         What is published while no connection stands is not heard.
         """
-        outage = Outage("listening for rings")
         while True:
             try:
                 async with Redis(connection_pool=self.connection_pool).pubsub() as pubsub:
                     async with asyncio.timeout(self._publish_timeout_seconds):
                         await pubsub.subscribe(self.queue_name)
                     while True:
-                        yield await self._hear(pubsub, outage)
+                        yield await self._hear(pubsub)
             except Exception as error:  # whatever it is, a receiver would only try again, without a pause
-                await asyncio.sleep(outage.failed(error))
+                await asyncio.sleep(self.listening.failed(error))
 
-    async def _hear(self, pubsub: PubSub, outage: Outage) -> bytes:
+    async def _hear(self, pubsub: PubSub) -> bytes:
         """Return the next message, or raise the driver's ConnectionError.
 
         Silence is no failure: reading is bounded here and not by the socket's time-out, and a server that
@@ -100,7 +105,7 @@ class DoorbellBroker(PubSubBroker):
                 case {"type": "message", "data": bytes() as data}:
                     return data
                 case {"type": "subscribe"}:
-                    outage.ended()
+                    self.listening.ended()
                 case None if asked:
                     raise RedisConnectionError(f"no answer for {self._quiet_seconds} s")
                 case None:

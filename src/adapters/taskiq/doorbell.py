@@ -17,8 +17,8 @@ CLOSE_TIMEOUT_SECONDS: Final = 0.5
 class TaskiqDoorbell:
     """Rings the worker of this process directly, and those of all others over the broker.
 
-    Rings that come while one is under way are one ring, sent after it. A ring that cannot be sent is
-    dropped: workers look for work by themselves. An outage is logged once, when it begins.
+    Rings that come while one is under way are one ring, sent after it. A ring that cannot be sent is tried
+    again, with pauses as in `Outage`, until the close; workers look for work by themselves meanwhile.
 
         async with broker, TaskiqDoorbell(broker) as doorbell:
             doorbell.ring()
@@ -47,6 +47,13 @@ class TaskiqDoorbell:
         if self._sender is not None:
             await stop(self._sender, within_seconds=CLOSE_TIMEOUT_SECONDS)
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps rings from being sent, or None."""
+        if self._sender is None or self._sender.done():
+            return "rings are not sent any more"
+        return self._outage.trouble
+
     def ring(self, /) -> None:
         """Say that there is work. Never waits, never raises; a ring may be lost, doubled or late.
 
@@ -71,6 +78,7 @@ class TaskiqDoorbell:
         try:
             await self._broker.wake.kiq()
         except Exception as error:  # the driver's, wrapped by taskiq, or a middleware's: none may end the sending
+            self._owed = not self._closing
             return self._outage.failed(error.__cause__ or error)
         self._outage.ended()
         return KICK_SPACING_SECONDS

@@ -20,6 +20,11 @@ class Outage:
         self._activity = activity
         self._pause_seconds = 0.0
 
+    @property
+    def trouble(self) -> str | None:
+        """What is failing now, or None."""
+        return f"{self._activity} fails" if self._pause_seconds else None
+
     def failed(self, error: BaseException) -> float:
         """Note one more failure and return the seconds to pause before the next try.
 

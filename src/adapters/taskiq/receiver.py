@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, final
 
 from taskiq.receiver import Receiver
 
@@ -17,8 +17,24 @@ STOP_TIMEOUT_SECONDS: Final = 0.5
 logger = logging.getLogger(__name__)
 
 
+@final
+class Ears:
+    """What hears the rings of other processes."""
+
+    def __init__(self, broker: DoorbellBroker, hearing: asyncio.Task[None]) -> None:
+        self._broker = broker
+        self._hearing = hearing
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps rings from being heard, or None."""
+        if self._hearing.done():
+            return "nobody listens for rings any more"
+        return self._broker.listening.trouble
+
+
 @asynccontextmanager
-async def listening(broker: DoorbellBroker) -> AsyncGenerator[None, None]:
+async def listening(broker: DoorbellBroker) -> AsyncGenerator[Ears, None]:
     """Let the rings of other processes ring `broker.bell` while the block runs.
 
     Begins without waiting for Redis and ends within a second. It is taskiq's receiver without what
@@ -34,7 +50,7 @@ async def listening(broker: DoorbellBroker) -> AsyncGenerator[None, None]:
     )
     hearing = asyncio.create_task(_hear(receiver, finish), name="doorbell-listener")
     try:
-        yield
+        yield Ears(broker, hearing)
     finally:
         finish.set()
         await stop(hearing, within_seconds=STOP_TIMEOUT_SECONDS)

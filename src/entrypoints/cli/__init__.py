@@ -16,5 +16,11 @@ def main() -> None:
     if importlib.util.find_spec("click") is None:
         sys.exit(f"Error: The command needs packages that are not installed: {INSTALL}")
     from entrypoints.cli.app import payments
+    from entrypoints.cli.signals import end_process
 
-    payments()
+    try:
+        payments()
+    except SystemExit as ended:
+        if isinstance(ended.code, str):
+            raise  # which the interpreter prints
+        end_process(int(ended.code or 0))

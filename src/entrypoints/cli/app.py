@@ -8,15 +8,15 @@ from typing import Final
 
 import click
 
-from entrypoints.cli.demo import demo
-from entrypoints.cli.doctor import doctor
-from entrypoints.cli.failure import CommandFailed, Stopped, first_of, line_of
-from entrypoints.cli.listen import listen
+from entrypoints.cli.demo.command import demo
+from entrypoints.cli.doctor.command import doctor
+from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
+from entrypoints.cli.listen.command import listen
 from entrypoints.cli.merchant import merchant
 from entrypoints.cli.migrate import migrate_command
 from entrypoints.cli.serve import serve
 from entrypoints.cli.shell import shell
-from entrypoints.cli.up import up
+from entrypoints.cli.up.command import up
 from entrypoints.cli.worker import worker
 
 

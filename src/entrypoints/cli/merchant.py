@@ -39,9 +39,9 @@ def merchant() -> None:
 )
 def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -> None:
     """Open an account, also where registration by HTTP is closed, and print its API key: it is shown this once."""
-    from entrypoints.cli.configuration import settings_of_running
-    from entrypoints.cli.running import run
+    from entrypoints.cli.command_settings import settings_of_running
     from entrypoints.cli.screen import Screen
+    from entrypoints.cli.signals import run
 
     settings = settings_of_running(data_dir)
     password = _password(password_stdin)
@@ -58,7 +58,7 @@ def _password(from_stdin: bool) -> str:
 
 
 async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:
-    from entrypoints.cli.serve import require_vital
+    from entrypoints.cli.watch import require_vital
     from entrypoints.wiring import wire
     from payments_core import Register
 

@@ -22,8 +22,8 @@ def migrate_command() -> None:
 
     Safe at any time and twice at once: it is done wholly or not at all, and where nothing is missing nothing happens.
     """
-    from entrypoints.cli.configuration import deployed_settings
-    from entrypoints.cli.running import run
+    from entrypoints.cli.command_settings import deployed_settings
+    from entrypoints.cli.signals import run
 
     run(_migrate(deployed_settings(needs_secret=False)))
 

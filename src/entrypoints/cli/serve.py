@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.failure import CommandFailed, Stopped
+from entrypoints.cli.errors import Stopped
 
 if TYPE_CHECKING:
     import socket
 
-    from entrypoints.services import Services
     from entrypoints.settings import Settings
 
 
@@ -31,8 +30,8 @@ def serve(port: int, host: str) -> None:
     Needs PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY, and a database that `payments migrate` brought up to date.
     SIGTERM and Ctrl-C let requests under way end, within 5 s.
     """
-    from entrypoints.cli.configuration import deployed_settings
-    from entrypoints.cli.running import run
+    from entrypoints.cli.command_settings import deployed_settings
+    from entrypoints.cli.signals import run
     from entrypoints.http.server import bind
 
     settings = deployed_settings()
@@ -41,8 +40,9 @@ def serve(port: int, host: str) -> None:
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
-    from entrypoints.cli.configuration import start_logging
+    from entrypoints.cli.command_settings import start_logging
     from entrypoints.cli.screen import Screen
+    from entrypoints.cli.watch import require_vital, until_one_ends
     from entrypoints.http.app import create_app
     from entrypoints.http.server import serving, url_of
     from entrypoints.wiring import wire
@@ -52,12 +52,4 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         await require_vital(services)
         async with serving(create_app(services), listener) as server:
             Screen().progress.print(f"Answering on {url_of(listener)}")
-            await server
-
-
-async def require_vital(services: Services) -> None:
-    """Raise CommandFailed with what is wrong, where the store is away or its migrations are missing."""
-    for check in services.vital.values():
-        wrong = await check()
-        if wrong is not None:
-            raise CommandFailed(wrong)
+            await until_one_ends([server])

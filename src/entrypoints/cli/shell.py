@@ -8,18 +8,26 @@ import code
 import contextlib
 import importlib
 import inspect
+import signal
 import threading
+from collections.abc import Coroutine, Generator
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from types import CodeType, FrameType, FunctionType
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
 from entrypoints.cli.data_directory import DEFAULT
+from entrypoints.cli.errors import Stopped
 
 if TYPE_CHECKING:
+    from entrypoints.services import Services
     from entrypoints.settings import Settings
 
+T = TypeVar("T")
+
+CLOSE_SECONDS: Final = 4.0
+BANNER: Final = "payments, services, Caller, Pay, …; await works; Ctrl-C clears the line, Ctrl-D ends."
 
 EXAMPLE: Final = """\b
 Example:
@@ -44,23 +52,28 @@ def shell(source: str | None, data_dir: Path) -> None:
 
     Whoever sits here is trusted with every merchant: a Caller needs no credential.
     """
-    from entrypoints.cli.configuration import settings_of_running
-    from entrypoints.cli.running import run
+    from entrypoints.cli.command_settings import settings_of_running
+    from entrypoints.cli.signals import run
 
-    run(_shell(settings_of_running(data_dir), source))
+    settings = settings_of_running(data_dir)
+    if source is None:
+        _interact(settings)
+    else:
+        run(_run(settings, _compiled(source)))
 
 
-async def _shell(settings: Settings, source: str | None) -> None:
-    import payments_core
+async def _run(settings: Settings, compiled: CodeType) -> None:
     from entrypoints.wiring import wire
 
     async with wire(settings) as services:
-        names: dict[str, Any] = {name: getattr(payments_core, name) for name in payments_core.__all__}
-        names |= {"asyncio": asyncio, "payments": services.payments, "services": services}
-        if source is None:
-            await _interact(names)
-        else:
-            await _execute(_compiled(source), names)
+        await _execute(compiled, _names(services))
+
+
+def _names(services: Services) -> dict[str, Any]:
+    import payments_core
+
+    names: dict[str, Any] = {name: getattr(payments_core, name) for name in payments_core.__all__}
+    return names | {"asyncio": asyncio, "payments": services.payments, "services": services}
 
 
 def _compiled(source: str) -> CodeType:
@@ -77,8 +90,26 @@ async def _execute(compiled: CodeType, names: dict[str, Any]) -> None:
         await result
 
 
+def _interact(settings: Settings) -> None:
+    """Have the prompt in this thread, which alone hears Ctrl-C, and what its lines do in an event loop beside it."""
+    from entrypoints.wiring import wire
+
+    with contextlib.suppress(ImportError):
+        importlib.import_module("readline")  # history and editing at the prompt, where the system has it
+    signal.signal(signal.SIGTERM, _stop)
+    with _event_loop() as loop:
+        opened = contextlib.AsyncExitStack()
+        services = _in(loop, opened.enter_async_context(wire(settings)))
+        try:
+            _Prompt(_names(services), loop).interact(banner=BANNER, exitmsg="")
+        except SystemExit:
+            pass  # `exit()` ends the prompt, and not without closing
+        finally:
+            _in(loop, opened.aclose(), within_seconds=CLOSE_SECONDS)
+
+
 class _Prompt(code.InteractiveConsole):
-    """A prompt in a thread, whose lines run in the event loop: as `python -m asyncio` does it."""
+    """A prompt whose lines run in another thread's event loop."""
 
     def __init__(self, names: dict[str, Any], loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(names)
@@ -87,27 +118,52 @@ class _Prompt(code.InteractiveConsole):
         self._loop = loop
 
     def runcode(self, code: CodeType) -> None:
-        """Run one input and show its failure, as the plain prompt does."""
+        """Run one input and show its failure, as the plain prompt does; Ctrl-C cancels it."""
         try:
-            asyncio.run_coroutine_threadsafe(_execute(code, self._names), self._loop).result()
-        except SystemExit:
+            error = _in(self._loop, self._outcome(code))
+            if error is not None:
+                raise error
+        except (SystemExit, Stopped):
             raise
         except BaseException:
             self.showtraceback()
 
+    async def _outcome(self, code: CodeType) -> BaseException | None:
+        """Return what was raised: an `exit()` that is raised in a task would end the loop with it."""
+        try:
+            await _execute(code, self._names)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            return error
+        return None
 
-async def _interact(names: dict[str, Any]) -> None:
-    loop = asyncio.get_running_loop()
-    ended = asyncio.Event()
-    prompt = _Prompt(names, loop)
 
-    def interact() -> None:
-        with contextlib.suppress(ImportError):
-            importlib.import_module("readline")  # history and editing at the prompt, where the system has it
-        with contextlib.suppress(SystemExit):
-            prompt.interact(banner="payments, services, Caller, Pay, …; await works; Ctrl-D ends.", exitmsg="")
-        loop.call_soon_threadsafe(ended.set)
+def _in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], *, within_seconds: float | None = None) -> T:
+    """Run the work in the other thread's loop and return what it gives; cancel it where this wait is broken off."""
+    future = asyncio.run_coroutine_threadsafe(work, loop)
+    try:
+        return future.result(within_seconds)
+    except BaseException:
+        future.cancel()
+        raise
 
-    # A daemon: a prompt that waits for a line can't be told to end.
-    threading.Thread(target=interact, name="prompt", daemon=True).start()
-    await ended.wait()
+
+@contextlib.contextmanager
+def _event_loop() -> Generator[asyncio.AbstractEventLoop, None, None]:
+    """Have an event loop run in a thread while the block runs."""
+    from entrypoints.cli.signals import loop_factory
+
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        loop = runner.get_loop()
+        thread = threading.Thread(target=loop.run_forever, name="shell", daemon=True)
+        thread.start()
+        try:
+            yield loop
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join()
+
+
+def _stop(number: int, _frame: FrameType | None) -> None:
+    raise Stopped(number)

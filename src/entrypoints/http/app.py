@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Any, Final, cast
 
@@ -9,7 +10,13 @@ from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
-from entrypoints.http import (
+from entrypoints.http.docs.pages import page_handlers
+from entrypoints.http.health import health_handlers
+from entrypoints.http.operations import Operation
+from entrypoints.http.pipeline import handlers_of
+from entrypoints.http.problems import problem_reply
+from entrypoints.http.request_context import RequestContext
+from entrypoints.http.resources import (
     accounts,
     api_keys,
     events,
@@ -19,12 +26,6 @@ from entrypoints.http import (
     transactions,
     webhooks,
 )
-from entrypoints.http.answering import handlers_of
-from entrypoints.http.arrivals import Arrival
-from entrypoints.http.health import health_handlers
-from entrypoints.http.operations import Operation
-from entrypoints.http.pages import page_handlers
-from entrypoints.http.problems import problem_reply
 from entrypoints.logs import request_id
 from entrypoints.services import Services
 
@@ -39,7 +40,8 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *idempotency_keys.OPERATIONS,
 )
 NO_ROUTE: Final = "none"
-"""The route under which requests are counted that met none."""
+"""The route under which requests are counted and logged that met none."""
+_log: Final = logging.getLogger(__name__)
 
 
 def create_app(services: Services) -> Litestar:
@@ -60,7 +62,7 @@ def create_app(services: Services) -> Litestar:
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer what went wrong before or beside a handler: no such path, no such method, a Host that is none."""
-    reply = problem_reply(error, Arrival.of(request.scope))
+    reply = problem_reply(error, RequestContext.of(request.scope))
     headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
     media_type = headers.pop("content-type")
     return Response(reply.body, status_code=reply.status, media_type=media_type, headers=headers)
@@ -77,17 +79,17 @@ class _Application(Litestar):
         receive: Receive | LifeSpanReceive,
         send: Send | LifeSpanSend,
     ) -> None:
-        """Answer a request: note its id, answer HEAD as GET without a body, count it."""
+        """Answer a request: note its id, answer HEAD as GET without a body, count it, log how it ended."""
         if scope["type"] == "lifespan" or scope["type"] == ScopeType.WEBSOCKET:
             await super().__call__(scope, receive, send)
             return
         request: HTTPScope = scope
-        answer = _Answer(cast(Send, send), Arrival.note(request), method=request["method"])
+        answer = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
         if request["method"] == "HEAD":
             # A copy: the server looks at its own scope to know that no body follows.
             request = request.copy()
             request["method"] = "GET"
-        token = request_id.set(answer.arrival.request_id)
+        token = request_id.set(answer.context.request_id)
         started = time.perf_counter()
         try:
             await super().__call__(request, receive, answer)
@@ -96,23 +98,37 @@ class _Application(Litestar):
             route = request.get("path_template") or NO_ROUTE
             seconds = time.perf_counter() - started
             self.services.metrics.request_done(route, answer.method, answer.status, seconds)
+            if _log.isEnabledFor(logging.INFO):
+                _log_end(answer, route, seconds)
+
+
+def _log_end(answer: _Answer, route: str, seconds: float) -> None:
+    # The template, not the path: ids and idempotency keys are in paths, and anything may be in a query.
+    said = {
+        "method": answer.method,
+        "route": route,
+        "status": answer.status,
+        "milliseconds": round(seconds * 1_000, 1),
+        "request_id": answer.context.request_id,
+    }
+    _log.info("request answered", extra=said)
 
 
 class _Answer:
     """The way out: adds what every answer carries, and leaves the body of an answer to HEAD away."""
 
-    __slots__ = ("_send", "arrival", "method", "status")
+    __slots__ = ("_send", "context", "method", "status")
 
-    def __init__(self, send: Send, arrival: Arrival, *, method: str) -> None:
+    def __init__(self, send: Send, context: RequestContext, *, method: str) -> None:
         self._send = send
-        self.arrival = arrival
+        self.context = context
         self.method = method
         self.status = 500
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self.arrival.added]
+            message["headers"] = [*message["headers"], *self.context.added]
         elif message["type"] == "http.response.body" and self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from entrypoints.http.arrivals import Arrival
 from entrypoints.http.problems import Refusal, rate_limit_headers
+from entrypoints.http.request_context import RequestContext
 from entrypoints.services import Services
 from payments_core import Caller, Forbidden, Scope, TooMany
 from payments_core.limits import API_PER_MERCHANT
@@ -16,9 +16,9 @@ API_KEY_PREFIX: Final = "sk_"
 _HEADER: Final = re.compile(rf"(token|bearer) +([A-Za-z0-9._~+/=-]{{1,{CREDENTIAL_LENGTH_MAX}}})", re.IGNORECASE)
 
 
-async def authenticate(services: Services, arrival: Arrival) -> Caller:
+async def authenticate(services: Services, context: RequestContext) -> Caller:
     """Return the caller; raise Refusal (`authentication_required`), InvalidCredentials, Forbidden (`suspended`)."""
-    headers = arrival.all(b"authorization")
+    headers = context.all(b"authorization")
     if len(headers) != 1:
         raise Refusal("authentication_required", None if not headers else "There is more than one credential.")
     found = _HEADER.fullmatch(headers[0])
@@ -36,9 +36,10 @@ def check_scope(caller: Caller, scope: Scope) -> None:
         raise Forbidden(f"This credential lacks the scope `{scope}`.", code="scope_missing")
 
 
-async def count(services: Services, caller: Caller, arrival: Arrival) -> None:
+async def count(services: Services, caller: Caller, context: RequestContext) -> None:
     """Count the call against its merchant's limit and say what is left; raise TooMany beyond it."""
     allowance = await services.limits.hit(API_PER_MERCHANT, caller.merchant)
     if not allowance.allowed:
         raise TooMany("More requests came than this account may send; wait and spread them out.", allowance)
-    arrival.added += rate_limit_headers(allowance)
+    if services.settings.rate_limits:
+        context.added += rate_limit_headers(allowance)

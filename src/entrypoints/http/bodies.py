@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar, cast
@@ -9,26 +10,34 @@ from typing import Final, TypeVar, cast
 import msgspec
 from litestar.types import Receive
 
-from entrypoints.http.arrivals import Arrival
 from entrypoints.http.body_faults import Check, find_duplicates, find_faults, find_nuls
+from entrypoints.http.limits import BODY_BYTES_MAX, BODY_SECONDS
 from entrypoints.http.problems import Refusal
+from entrypoints.http.request_context import RequestContext
 from payments_core.errors import Fault, Invalid
 from payments_core.values import Json
 
 B = TypeVar("B", bound=msgspec.Struct)
 
-BODY_BYTES_MAX: Final = 64 * 1024
 LENGTH_DIGITS_MAX: Final = 20
 _JSON_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE)
 _decode: Final = msgspec.json.Decoder(strict=True).decode
 
 
-async def read_body(receive: Receive, arrival: Arrival) -> bytes:
-    """Return the whole body; raise Refusal (`body_too_large`) beyond BODY_BYTES_MAX, whatever Content-Length says."""
-    for length in arrival.all(b"content-length"):
+async def read_body(receive: Receive, context: RequestContext) -> bytes:
+    """Return the whole body; raise Refusal: `body_too_large`, whatever Content-Length says, or `request_timeout`."""
+    for length in context.all(b"content-length"):
         if length.isdecimal() and (len(length) > LENGTH_DIGITS_MAX or int(length) > BODY_BYTES_MAX):
             raise Refusal("body_too_large")
-    body = b""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _receive_all(receive)
+    except TimeoutError:
+        raise Refusal("request_timeout") from None
+
+
+async def _receive_all(receive: Receive) -> bytes:
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
@@ -37,12 +46,12 @@ async def read_body(receive: Receive, arrival: Arrival) -> bytes:
         if len(body) > BODY_BYTES_MAX:
             raise Refusal("body_too_large")
         if not message.get("more_body", False):
-            return body
+            return bytes(body)
 
 
-def check_content_type(arrival: Arrival) -> None:
+def check_content_type(context: RequestContext) -> None:
     """Raise Refusal (`unsupported_media_type`) unless the body is said to be JSON in UTF-8."""
-    types = arrival.all(b"content-type")
+    types = context.all(b"content-type")
     if len(types) != 1 or (types[0] != "application/json" and _JSON_TYPE.fullmatch(types[0]) is None):
         raise Refusal("unsupported_media_type")
 

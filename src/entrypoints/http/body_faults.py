@@ -1,4 +1,4 @@
-"""All that is structurally wrong with a body. msgspec stops at the first fault; this walks on, and only then runs."""
+"""All that is wrong with a refused body. msgspec stops at the first fault; this walks on, and only then runs."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from typing import Final, TypeAlias, TypeVar
 import msgspec
 from msgspec import inspect
 
+from entrypoints.http.query import parse_time
+from payments_core.card_numbers import mask_card_numbers
 from payments_core.errors import Fault, Invalid
 from payments_core.values import Json
 
 FAULTS_MAX: Final = 20
 FIELD_LENGTH_MAX: Final = 64
-DEPENDS_ON: Final = {"amount": "currency"}
-"""Nothing can be said of an amount whose currency is at fault."""
+DEPENDS_ON: Final = {"amount": "currency", "since": "until", "email": "username"}
+"""Where the second is at fault, nothing can be said of the first: an amount has no decimals without its currency, a
+window no length without its end, and an address may come under its other name.
+"""
 
 B = TypeVar("B", bound=msgspec.Struct)
 Check: TypeAlias = Callable[[B], object]
@@ -55,19 +59,16 @@ def find_duplicates(body: bytes) -> Sequence[Fault]:
             key = msgspec.json.decode(key_text, type=str)
             path = f"{above}.{key}" if above else key
             if key in keys:
-                found[path[:FIELD_LENGTH_MAX]] = None
+                found[path] = None
             keys.add(key)
-    message = "Is given more than once."
-    return [Fault(field=name, code="duplicate_field", message=message) for name in list(found)[:FAULTS_MAX]]
+    return [_fault(name, "duplicate_field", "Is given more than once.") for name in list(found)[:FAULTS_MAX]]
 
 
 def find_nuls(body: Mapping[str, object]) -> Sequence[Fault]:
     """Return a fault for each field with the character NUL anywhere in it: no store keeps that."""
     named = [name for name, value in body.items() if _has_nul(name) or _has_nul(value)]
     message = "Must not contain the character NUL."
-    return [
-        Fault(field=name[:FIELD_LENGTH_MAX], code="forbidden_character", message=message) for name in named[:FAULTS_MAX]
-    ]
+    return [_fault(name, "forbidden_character", message) for name in named[:FAULTS_MAX]]
 
 
 def _has_nul(value: object) -> bool:
@@ -85,14 +86,19 @@ def _has_nul(value: object) -> bool:
 
 
 def find_faults(body: Mapping[str, Json], type: type[B], check: Check[B] | None) -> Sequence[Fault]:
-    """Return the faults of a body that `type` refused: missing, unknown and mistyped fields, at most FAULTS_MAX.
+    """Return the faults of a body that `type` refused: missing, unknown, mistyped fields, at most FAULTS_MAX.
 
     `check` says what else is wrong with the fields that are of the right type.
     """
     faults = list(islice(_walk(body, type), FAULTS_MAX))
-    if check is not None:
+    if check is not None and len(faults) < FAULTS_MAX:
         faults += _faults_of_the_rest(body, type, check, {fault.field.partition(".")[0] for fault in faults})
-    return faults[:FAULTS_MAX] or [Fault(field="", code="malformed", message="The body is not what this call takes.")]
+    return faults[:FAULTS_MAX] or [_fault("", "malformed", "The body is not what this call takes.")]
+
+
+def _fault(field: str, code: str, message: str) -> Fault:
+    # A name is what somebody sent, too.
+    return Fault(field=mask_card_numbers(field[:FIELD_LENGTH_MAX]), code=code, message=message)
 
 
 def _faults_of_the_rest(
@@ -124,21 +130,25 @@ def _walk(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Iterator[Faul
         if name in body:
             yield from _faults_of(name, body[name], field.type)
         elif field.required:
-            yield Fault(field=name, code="missing", message="Is required.")
+            yield _fault(name, "missing", "Is required.")
     known = ", ".join(f"`{name}`" for name in fields) or "none"
     for name in body:
         if name not in fields:
             message = f"Is not a field of this call; its fields are: {known}."
-            yield Fault(field=name[:FIELD_LENGTH_MAX], code="unknown_field", message=message)
+            yield _fault(name, "unknown_field", message)
 
 
 def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
+    if _is_time(type) and isinstance(value, str):
+        if isinstance(found := parse_time(path, value), Fault):
+            yield found
+        return
     type = _bare(type)
     options = [_bare(option) for option in type.types] if isinstance(type, inspect.UnionType) else [type]
     for option in options:
         if isinstance(option, inspect.DictType) and isinstance(value, Mapping):
             for key, each in value.items():
-                yield from _faults_of(f"{path}.{key[:FIELD_LENGTH_MAX]}", each, option.value_type)
+                yield from _faults_of(f"{path}.{key}", each, option.value_type)
             return
         if isinstance(option, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
             for index, each in enumerate(value):
@@ -147,7 +157,7 @@ def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
         if _is(value, option):
             return
     wanted = " or ".join(_name(option) for option in options)
-    yield Fault(field=path, code="wrong_type", message=f"Must be {wanted}.")
+    yield _fault(path, "wrong_type", f"Must be {wanted}.")
 
 
 def _is(value: Json, type: inspect.Type) -> bool:
@@ -166,6 +176,10 @@ def _is(value: Json, type: inspect.Type) -> bool:
 
 def _name(option: inspect.Type) -> str:
     return _NAMES.get(type(option), "another type")
+
+
+def _is_time(type: inspect.Type) -> bool:
+    return isinstance(type, inspect.Metadata) and (type.extra_json_schema or {}).get("format") == "date-time"
 
 
 def _bare(type: inspect.Type) -> inspect.Type:

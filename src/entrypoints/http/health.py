@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 from litestar.handlers import HTTPRouteHandler, route
 
-from entrypoints.http.replies import JSON, NO_STORE, Reply
+from entrypoints.http.query import take_no_query
+from entrypoints.http.responses import JSON, NO_STORE, Reply
 from entrypoints.services import Check, Services
 
 LIVE_PATH: Final = "/health/live"
@@ -21,11 +22,11 @@ PUBLIC: Final = {"public": True}
 def health_handlers(services: Services) -> list[HTTPRouteHandler]:
     """Return the handlers of both pages."""
 
-    @route(LIVE_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
+    @route(LIVE_PATH, http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def live() -> Reply:
         return _reply(200, "ok", {})
 
-    @route(READY_PATH, http_method=["GET", "HEAD"], opt=PUBLIC)
+    @route(READY_PATH, http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def ready() -> Reply:
         vital, useful = await asyncio.gather(_look(services.vital), _look(services.useful))
         checks = {**vital, **useful}

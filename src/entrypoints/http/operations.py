@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, TypeVar, cast
+from typing import Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 import msgspec
 from litestar.types import HTTPScope
 
-from entrypoints.http.addresses import client_address
-from entrypoints.http.arrivals import Arrival
-from entrypoints.http.body_faults import Check
-from entrypoints.http.parameters import NO_QUERY, Parameter, Query
+from entrypoints.http.query import NO_QUERY, Parameter, Query
+from entrypoints.http.request_context import RequestContext, client_address
 from entrypoints.services import Services
 from payments_core import Answer, Caller, Once, Payments, Scope
 from payments_core.describe import JsonObject
 from payments_core.page import Page
+from payments_core.payments import Command
 from payments_core.use_cases.read_lists import Seen
 
 B = TypeVar("B", bound=msgspec.Struct)
@@ -40,7 +39,7 @@ class Call:
     services: Services
     admitted: Caller | None
     connection: HTTPScope
-    arrival: Arrival
+    context: RequestContext
     ids: Mapping[str, str]
     query: Query = NO_QUERY
     once: Once | None = None
@@ -53,7 +52,7 @@ class Call:
     @property
     def address(self) -> str:
         """Where the request comes from, for rate limits."""
-        return client_address(self.connection, self.arrival, self.services.settings.trusted_proxies)
+        return client_address(self.connection, self.context, self.services.settings.trusted_proxies)
 
     @property
     def caller(self) -> Caller:
@@ -66,16 +65,32 @@ class Call:
         return kind(self.ids[name])
 
 
-Command: TypeAlias = Callable[[Call, B], Awaitable[Answer | None]]
+Run: TypeAlias = Callable[[Call, B], Awaitable[Answer | None]]
 Read: TypeAlias = Callable[[Call], Awaitable[Seen[JsonObject] | Page[JsonObject]]]
+Check: TypeAlias = Callable[[Call, B], object]
+"""Look at a body as far as it alone tells; raises Invalid."""
+
+
+class Commanding(Protocol):
+    """A body that is a command of the core."""
+
+    def command(self) -> Command:
+        """Return what is to be done."""
+        ...
+
+
+def check_command(call: Call, body: Commanding) -> None:
+    """Raise Invalid with all that the core can say of a body's command without doing anything."""
+    livemode = call.admitted is not None and call.admitted.livemode
+    call.payments.check(body.command(), livemode=livemode)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One call of the API.
 
-    A body may be empty unless `needs_body`; `check` is what the core can say of it without doing anything, so that a
-    malformed one is told that too. `answer` is the type of what comes back, of each item where it is a `page`.
+    A body may be empty unless `needs_body`; `check` is what the core can say of it without doing anything, so that one
+    of another shape is told that too. `answer` is the type of what comes back, of each item where it is a `page`.
     `location` is the path of what a command makes, with `{}` for its id. `once` says that an idempotency key gives it
     one effect, `cached` that its answer follows from the merchant's revision alone.
     """
@@ -98,7 +113,7 @@ class Operation:
     needs_body: bool = False
     once: bool = False
     cached: bool = False
-    command: Command[msgspec.Struct] | None = None
+    command: Run[msgspec.Struct] | None = None
     read: Read | None = None
 
 
@@ -116,20 +131,21 @@ def command(
     problems: Sequence[str] = (),
     location: str | None = None,
     once: bool | None = None,
-) -> Callable[[Command[B]], Operation]:
-    """Declare a call that changes something; the function's docstring is its description.
+    limits: str = "",
+) -> Callable[[Run[B]], Operation]:
+    """Declare a call that changes something; the function's docstring and `limits` are its description.
 
     An authenticated POST has one effect for each idempotency key unless `once` is False.
     """
 
-    def declare(run: Command[B]) -> Operation:
+    def declare(run: Run[B]) -> Operation:
         return Operation(
             method=method,
             path=path,
             name=run.__name__,
             tag=tag,
             summary=summary,
-            description=_description(run),
+            description=_description(run, limits),
             access=access,
             status=status,
             body=body,
@@ -139,7 +155,7 @@ def command(
             location=location,
             needs_body=any(field.required for field in msgspec.structs.fields(body)),
             once=(method == "POST" and access != "public") if once is None else once,
-            command=cast(Command[msgspec.Struct], run),
+            command=cast(Run[msgspec.Struct], run),
         )
 
     return declare
@@ -156,8 +172,9 @@ def read(
     parameters: Iterable[Parameter[object]] = (),
     problems: Sequence[str] = (),
     cached: bool = True,
+    limits: str = "",
 ) -> Callable[[Read], Operation]:
-    """Declare a call that looks at something; the function's docstring is its description."""
+    """Declare a call that looks at something; the function's docstring and `limits` are its description."""
 
     def declare(run: Read) -> Operation:
         return Operation(
@@ -166,7 +183,7 @@ def read(
             name=run.__name__,
             tag=tag,
             summary=summary,
-            description=_description(run),
+            description=_description(run, limits),
             access=access,
             parameters={parameter.name: parameter for parameter in parameters},
             answer=answer,
@@ -179,5 +196,5 @@ def read(
     return declare
 
 
-def _description(run: Callable[..., object]) -> str:
-    return " ".join((run.__doc__ or "").split())
+def _description(run: Callable[..., object], limits: str) -> str:
+    return " ".join(f"{run.__doc__ or ''} {limits}".split())

@@ -14,6 +14,8 @@ HEAD_BYTES_MAX: Final = 32 * 1024
 HEADERS_MAX: Final = 100
 HEAD_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers."""
+REST_SECONDS: Final = 5.0
+"""For the rest of a body whose request was answered already: time to read the answer, not to hold the connection."""
 SILENCE_SECONDS: Final = 75.0
 """From the opening of a connection to its first byte; between requests uvicorn's own keep-alive time holds."""
 ANSWER: Final = (
@@ -54,6 +56,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     _head_bytes: int = 0
     _in_head: bool = True
+    _in_body: bool = False
     _deadline: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
 
@@ -113,12 +116,22 @@ class BoundedProtocol(HttpToolsProtocol):
         codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
         if codings and codings != [b"chunked"]:
             self._refuse(UNKNOWN_CODING)
+        self._in_body = True
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """End a request, and wait for the next."""
         super().on_message_complete()
+        self._stop_clock()
         self._in_head = True
+        self._in_body = False
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request; a body that is still to come has a moment."""
+        super().on_response_complete()
+        if self._in_body and not self.transport.is_closing():
+            self._stop_clock()
+            self._deadline = self.loop.call_later(REST_SECONDS, self.transport.close)
 
     def _refuse(self, refusal: Refusal) -> NoReturn:
         self._refusal = refusal

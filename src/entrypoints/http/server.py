@@ -15,9 +15,10 @@ Application: TypeAlias = Callable[..., Awaitable[None]]
 BACKLOG_CONNECTIONS: Final = 2048
 KEEP_ALIVE_SECONDS: Final = 75
 """Longer than the idle time of common load balancers (60 s), so that no request meets an end that is closed."""
-GRACEFUL_SHUTDOWN_SECONDS: Final = 2
-"""For requests that are under way; with the worker's and the servers' ends it stays within the 5 s of a whole stop."""
-CANCELED_SECONDS: Final = 1.0
+GRACE_SECONDS: Final = 2
+"""For requests that are under way; with what is closed after them it stays within the 5 s of a whole stop."""
+CANCELED_SECONDS: Final = 0.5
+"""For requests that were broken off, and for the application's own end."""
 
 
 class AddressUnusable(Exception):
@@ -69,11 +70,14 @@ def url_of(listener: socket.socket) -> str:
 
 
 @asynccontextmanager
-async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[asyncio.Task[None], None]:
+async def serving(
+    app: Application, listener: socket.socket, *, grace_seconds: int = GRACE_SECONDS
+) -> AsyncGenerator[asyncio.Task[None], None]:
     """Answer requests on the listener while the block runs, which begins once the application is ready.
 
-    Gives the server's task, which ends by itself only when it fails. At the end of the block requests under way have
-    GRACEFUL_SHUTDOWN_SECONDS. Signals are left to the caller. Raises RuntimeError where the application does not
+    Gives the server's task, which ends by itself only when it fails. Wait for it by `asyncio.wait`: an `await` hands
+    a cancellation on to it, and then it breaks off requests instead of ending them. At the end of the block requests
+    under way have `grace_seconds`. Signals are left to the caller. Raises RuntimeError where the application does not
     start.
     """
     import uvicorn  # heavy, and not needed to bind
@@ -109,10 +113,10 @@ async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[a
             lifespan="on",
             backlog=BACKLOG_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
-            timeout_graceful_shutdown=GRACEFUL_SHUTDOWN_SECONDS,
+            timeout_graceful_shutdown=grace_seconds,
         )
     )
-    task = asyncio.create_task(server.serve(sockets=[listener]), name="http-server")
+    task = asyncio.create_task(server.serve(sockets=[listener]), name="HTTP server")
     ready = asyncio.create_task(server.ready.wait())
     try:
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
@@ -122,7 +126,9 @@ async def serving(app: Application, listener: socket.socket) -> AsyncGenerator[a
     finally:
         ready.cancel()
         server.should_exit = True
-        _, late = await asyncio.wait({task}, timeout=GRACEFUL_SHUTDOWN_SECONDS + CANCELED_SECONDS)
-        if late:
-            task.cancel()
-        listener.close()
+        try:
+            await asyncio.wait({task}, timeout=grace_seconds + CANCELED_SECONDS)
+        finally:
+            listener.close()
+            task.cancel()  # which does nothing to a server that has ended
+            await asyncio.wait({task}, timeout=CANCELED_SECONDS)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import signal
 from contextlib import AsyncExitStack
 
 from taskiq import AsyncBroker, TaskiqEvents, TaskiqState
 
+from entrypoints.logs import set_up_logs
 from entrypoints.services import Bell
 from entrypoints.settings import Settings, read_settings
 from entrypoints.wiring import taskiq_broker, wire
 from entrypoints.worker.sweeper import run_worker
+
+_log = logging.getLogger(__name__)
 
 
 def make_broker() -> AsyncBroker:
@@ -38,11 +43,24 @@ class _TaskiqWorker:
         self._working: asyncio.Task[None] | None = None
 
     async def start(self, _state: TaskiqState) -> None:
+        """Say what weakens this installation, and begin to work."""
+        set_up_logs(self._settings)
+        for notice in self._settings.notices:
+            _log.warning(notice)
         services = await self._opened.enter_async_context(wire(self._settings, serves_metrics=True))
         self._working = asyncio.create_task(run_worker(services, self._bell, self._stop), name="worker")
+        self._working.add_done_callback(self._ended)
 
     async def end(self, _state: TaskiqState) -> None:
+        """Hand back what cannot be finished, and close everything."""
         self._stop.set()
         if self._working is not None:
-            await self._working
+            await asyncio.wait({self._working})
         await self._opened.aclose()
+
+    def _ended(self, working: asyncio.Task[None]) -> None:
+        """End the process of a worker that broke, which would hear rings and do nothing: taskiq starts another."""
+        error = None if working.cancelled() else working.exception()
+        if error is not None:
+            _log.critical("the worker broke, and its process ends", exc_info=error)
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -21,10 +21,15 @@ PAUSE_FIRST_SECONDS: Final = 0.1
 PAUSE_MAX_SECONDS: Final = 5.0
 """While the store is away."""
 LAST_LOOK_SECONDS: Final = 0.5
-PATIENCE: Final = timedelta(seconds=2.5)
-"""For what is under way at the end. With the last look and the handing back (1 s) it stays under the 5 s of a stop."""
+PATIENCE: Final = timedelta(seconds=2)
+"""For what is under way at the end. With the last look and the handing back (1 s) it leaves time to close the rest
+within the 5 s of a stop."""
 
 _log = logging.getLogger(__name__)
+
+
+class WorkerBroke(Exception):
+    """A part of a worker ended that never should; nothing more would be done, or leases would run out."""
 
 
 def make_worker(services: Services, *, wake: Callable[[], None]) -> Worker:
@@ -45,27 +50,35 @@ async def run_worker(
     *,
     sweep_every: timedelta = SWEEP_EVERY,
     patience: timedelta = PATIENCE,
+    swept: Callable[[], None] | None = None,
 ) -> None:
     """Do due work until `stop` is set or this task is cancelled; then claim nothing more, drain, and hand back.
 
     It looks whenever `bell` (the services' own, unless given) rings and at least every `sweep_every` (jittered). A
-    store that is away is said once, and asked again with growing pauses. Ends within 5 s of the stop.
+    store that is away is said once, and asked again with growing pauses. `swept` is called after each look that
+    found the store. Ends within LAST_LOOK_SECONDS, `patience` and a second of the stop. Raises WorkerBroke where a
+    part of it ends by itself.
     """
     bell = bell or services.bell
     stop = stop or asyncio.Event()
     worker = make_worker(services, wake=bell.ring)
-    sweeping = _start(_Sweeper(worker, bell, stop, sweep_every).run(), "sweeper")
+    sweeping = _start(_Sweeper(worker, bell, stop, sweep_every, swept).run(), "sweeper")
     beating = _start(_beat(worker), "heartbeat")
+    stopping = asyncio.create_task(stop.wait())
     try:
-        await stop.wait()
+        await asyncio.wait({stopping, sweeping, beating}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.is_set():
+            broke = sweeping if sweeping.done() else beating
+            cause = None if broke.cancelled() else broke.exception()
+            raise WorkerBroke(f"The {broke.get_name()} of the worker ended by itself.") from cause
     finally:
         stop.set()
         bell.ring()
         await asyncio.wait({sweeping}, timeout=LAST_LOOK_SECONDS)
-        for task in (sweeping, beating):
+        for task in (sweeping, beating, stopping):
             task.cancel()
         await worker.stop(patience=patience)
-        await asyncio.wait({sweeping, beating})
+        await asyncio.wait({sweeping, beating, stopping})
 
 
 def _start(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
@@ -87,10 +100,13 @@ async def _beat(worker: Worker) -> None:
 class _Sweeper:
     """Looks for work; its `run` ends after `stop` was set and the bell was rung."""
 
-    def __init__(self, worker: Worker, bell: Bell, stop: asyncio.Event, sweep_every: timedelta) -> None:
+    def __init__(
+        self, worker: Worker, bell: Bell, stop: asyncio.Event, sweep_every: timedelta, swept: Callable[[], None] | None
+    ) -> None:
         self._worker = worker
         self._bell = bell
         self._stop = stop
+        self._swept = swept
         self._sweep_seconds = sweep_every.total_seconds()
         self._pause_seconds = 0.0
 
@@ -106,6 +122,8 @@ class _Sweeper:
 
     async def _sweep(self) -> bool:
         more = await self._worker.sweep()
+        if self._swept is not None:
+            self._swept()
         if self._pause_seconds:
             _log.info("the store is back, work goes on")
             self._pause_seconds = 0.0

@@ -1,0 +1,79 @@
+"""The settings of each kind of command, and what is said where something is missing."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from entrypoints.cli.data_directory import DataDirectory
+from entrypoints.cli.errors import CommandFailed
+from entrypoints.settings import LOOPBACK, Settings, read_settings
+
+LOCAL = Settings(webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+NO_DATABASE = (
+    "PAYMENTS_DATABASE_URL is not set: set it as .env.example shows, "
+    "or use `payments up`, which brings servers of its own."
+)
+NO_ROOT = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
+
+
+def start_logging(settings: Settings) -> None:
+    """Send logs to the standard error, and say first what weakens this installation."""
+    from entrypoints.logs import set_up_logs
+
+    set_up_logs(settings)
+    for notice in settings.notices:
+        logging.getLogger(__name__).warning(notice)
+
+
+def local_settings() -> Settings:
+    """Return the settings of `up` and `demo`, which bring a secret key and servers where these are not set.
+
+    Webhooks may go to this machine, as a receiver on it is how one tries them; in production only where the settings
+    say so. Raises SettingsError.
+    """
+    settings = read_settings(os.environ, defaults=LOCAL, needs_secret=False)
+    if settings.env == "production":
+        return read_settings(os.environ, needs_secret=False)
+    return settings
+
+
+def deployed_settings(*, needs_secret: bool = True) -> Settings:
+    """Return the settings of a process that needs servers from elsewhere.
+
+    Raises SettingsError; CommandFailed with a line for each that is missing.
+    """
+    settings = read_settings(os.environ, needs_secret=False)
+    missing = [NO_DATABASE] if settings.database_url is None else []
+    if needs_secret and settings.secret_key is None:
+        missing.append(NO_ROOT)
+    if missing:
+        raise CommandFailed("\n".join(missing))
+    return settings
+
+
+def settings_of_running(data_dir: Path) -> Settings:
+    """Return the settings for a command beside a service that runs: as `up` has them where no database is named.
+
+    Raises SettingsError; CommandFailed where there is neither a database nor a data directory.
+    """
+    settings = local_settings()
+    if settings.database_url is not None:
+        return deployed_settings()
+    directory = DataDirectory(data_dir)
+    if not (directory.path / "postgres").is_dir():
+        raise CommandFailed(
+            f"PAYMENTS_DATABASE_URL is not set, and there is no data of `payments up` in {directory.path}: "
+            "start `payments up` there, or name it with --data-dir."
+        )
+    from entrypoints.wiring import embedded_urls
+
+    database_url, redis_url = embedded_urls(directory.path)
+    return replace(
+        settings,
+        database_url=database_url,
+        redis_url=settings.redis_url or redis_url,
+        secret_key=settings.secret_key or directory.secret_key(),
+    )

@@ -1,0 +1,1 @@
+"""`payments doctor`: what is wrong, and the cure."""

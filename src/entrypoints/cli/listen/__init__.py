@@ -1,0 +1,1 @@
+"""`payments listen`: a receiver of webhooks on this machine."""

@@ -1,0 +1,84 @@
+"""`payments listen`: a local receiver that verifies and shows webhooks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Final
+
+import click
+
+from entrypoints.cli.errors import Stopped
+
+STATUS_MIN: Final = 200
+STATUS_MAX: Final = 599
+
+
+EXAMPLE: Final = """\b
+Example, while `payments up` runs in another terminal:
+  payments listen --register http://127.0.0.1:8000 --api-key sk_test_…
+"""
+
+
+@click.command(short_help="Receive, verify and show webhooks on this machine.", epilog=EXAMPLE)
+@click.option("--port", default=9999, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--secret", envvar="WEBHOOK_SECRET", help="The endpoint's `whsec_…`; without it nothing is verified.")
+@click.option(
+    "--fail", "status", type=click.IntRange(STATUS_MIN, STATUS_MAX), help="Answer with this status instead of 204."
+)
+@click.option(
+    "--register",
+    "api",
+    metavar="URL",
+    help="Be an endpoint of this API (http://127.0.0.1:8000), verify with its secret, and remove it at the end.",
+)
+@click.option("--api-key", envvar="MERCHANT_API_KEY", help="The merchant's `sk_…`, for --register.")
+def listen(port: int, host: str, secret: str | None, status: int | None, api: str | None, api_key: str | None) -> None:
+    """Receive webhooks on this machine and show each one.
+
+    A webhook whose signature is right is answered with 204 (or the status of --fail, to watch retries); one whose
+    signature is wrong with 400.
+    """
+    from entrypoints.cli.signals import run
+
+    if api is not None and secret is not None:
+        raise click.UsageError("--register brings a secret of its own: leave --secret out.")
+    if api is not None and not api_key:
+        raise click.UsageError("--register needs the merchant's key: --api-key, or MERCHANT_API_KEY.")
+    with contextlib.suppress(Stopped):
+        run(_listen(host, port, secret, status, api, api_key or ""))
+
+
+async def _listen(host: str, port: int, secret: str | None, status: int | None, api: str | None, api_key: str) -> None:
+    from entrypoints.cli.listen.receiver import ACCEPTED, Received, Receiver
+    from entrypoints.cli.listen.temporary_endpoint import registered
+    from entrypoints.cli.screen import DONE, FAILED, Screen, printable
+    from entrypoints.cli.watch import until_one_ends
+    from entrypoints.http.server import bind, serving, url_of
+
+    screen = Screen()
+
+    def show(received: Received) -> None:
+        event = received.event
+        mark = "?" if receiver.secret is None else DONE if received.refusal is None else FAILED
+        known = f"{event.get('type', 'no event')} {received.id} sequence {event.get('sequence')}"
+        said = f"{received.at:%H:%M:%S} {mark} {printable(known)} → {received.status}"
+        screen.line(said + (f" ({received.refusal})" if received.refusal else ""), style=_STYLE[mark])
+        if screen.out.is_terminal:
+            screen.line(json.dumps(event.get("data"), indent=2, ensure_ascii=False), style="dim")
+
+    receiver = Receiver(hear=show, secret=secret, status=ACCEPTED if status is None else status)
+    with contextlib.closing(bind(host, port)) as listener:
+        async with serving(receiver, listener) as server:
+            url = url_of(listener) + "/"
+            async with contextlib.AsyncExitStack() as stack:
+                if api is not None:
+                    receiver.secret = await stack.enter_async_context(registered(api, api_key, url))
+                screen.line(f"Listening on {url} (Ctrl-C ends it)")
+                if receiver.secret is None:
+                    screen.line("Nothing is verified without --secret whsec_… (or --register).", style="yellow")
+                await until_one_ends([server])
+
+
+_STYLE: Final = {"✓": "green", "✗": "bold red", "?": "yellow"}

@@ -1,0 +1,1 @@
+"""`payments up`: the whole service on this machine. The command itself imports nothing heavy."""

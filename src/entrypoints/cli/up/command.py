@@ -1,0 +1,105 @@
+"""`payments up`: the whole service in one process, with servers of its own."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from entrypoints.cli.data_directory import DEFAULT, DataDirectory
+from entrypoints.cli.errors import Stopped
+
+if TYPE_CHECKING:
+    import socket
+
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.up.demo_merchant import DemoMerchant
+    from entrypoints.settings import Settings
+
+SERVICE_CLOSE_SECONDS: Final = 2.0
+"""From the signal, for API and worker: a server that is frozen takes 2.5 s after that, and the whole 5 s at most."""
+
+EXAMPLE: Final = """\b
+Example:
+  payments up
+  payments up --port 8001 --data-dir /tmp/trial
+"""
+
+
+@click.command(short_help="Run everything here: API, worker, Postgres and Valkey.", epilog=EXAMPLE)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option(
+    "--data-dir",
+    default=DEFAULT,
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="What is there on the next start: the database, the secret key, the demo merchant.",
+)
+def up(port: int, host: str, data_dir: Path) -> None:
+    """Run the whole service on this machine: API and worker in one process, with a Postgres and a Valkey of its own.
+
+    Nothing has to be there first. PAYMENTS_DATABASE_URL and PAYMENTS_REDIS_URL name other servers, if they are set.
+    Ctrl-C ends everything; the next start has the same data.
+    """
+    from entrypoints.cli.command_settings import local_settings
+    from entrypoints.cli.signals import run
+    from entrypoints.http.server import bind
+
+    settings = local_settings()
+    with contextlib.closing(bind(host, port)) as listener:
+        directory = DataDirectory(data_dir)
+        directory.make()
+        with contextlib.suppress(Stopped):
+            run(_up(settings, listener, directory))
+
+
+async def _up(settings: Settings, listener: socket.socket, directory: DataDirectory) -> None:
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.signals import ending_within
+    from entrypoints.cli.up.embedded_servers import own_servers
+
+    screen = Screen()
+    async with own_servers(settings, directory.path, screen) as settings:
+        if settings.secret_key is None:
+            settings = replace(settings, secret_key=directory.secret_key())
+        await ending_within(_serve(settings, listener, directory, screen), seconds=SERVICE_CLOSE_SECONDS)
+
+
+async def _serve(settings: Settings, listener: socket.socket, directory: DataDirectory, screen: Screen) -> None:
+    from entrypoints.cli.command_settings import start_logging
+    from entrypoints.cli.up.demo_merchant import demo_merchant
+    from entrypoints.cli.up.whole_service import running
+    from entrypoints.cli.watch import until_one_ends
+    from entrypoints.http.server import url_of
+    from entrypoints.wiring import migrate
+
+    start_logging(settings)
+    with screen.working("Migrating the database", "Database migrated"):
+        await migrate(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        with screen.working("Starting API and worker", "API and worker started"):
+            service = await stack.enter_async_context(running(settings, listener))
+            merchant = await demo_merchant(service.services.payments, directory)
+        _greet(screen, url_of(listener), merchant, directory)
+        await until_one_ends(service.parts)
+
+
+def _greet(screen: Screen, api: str, merchant: DemoMerchant, directory: DataDirectory) -> None:
+    from entrypoints.cli.up.curl_lines import curl_lines
+    from entrypoints.cli.up.demo_merchant import FILE
+
+    screen.line()
+    screen.line(f"API      {api}/api", style="bold")
+    screen.line(f"Docs     {api}/docs")
+    screen.line(f"Data     {directory.path}")
+    screen.line(f"Merchant {merchant.email}, its password is in {directory.path / FILE}")
+    for what, line in curl_lines(api, api_key=merchant.api_key, payment_key=merchant.payment_key):
+        screen.line()
+        screen.line(f"# {what}", style="dim")
+        screen.line(line)
+    screen.line()
+    screen.line("Ctrl-C ends everything; the data stays.")

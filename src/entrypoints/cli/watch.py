@@ -1,0 +1,33 @@
+"""What a command watches of its service: that it may begin, and that no part of it ends before it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Never
+
+from entrypoints.cli.errors import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from entrypoints.services import Services
+
+
+async def require_vital(services: Services) -> None:
+    """Raise CommandFailed with what is wrong, where the store is away or its migrations are missing."""
+    for check in services.vital.values():
+        wrong = await check()
+        if wrong is not None:
+            raise CommandFailed(wrong)
+
+
+async def until_one_ends(parts: Collection[asyncio.Task[None]]) -> Never:
+    """Wait for ever; where a part ends, raise what it failed with, or CommandFailed where it only ended.
+
+    Unlike an `await` of a part itself, the end of this wait leaves the parts to end in their own way.
+    """
+    ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+    part = ended.pop()
+    if not part.cancelled():
+        await part
+    raise CommandFailed(f"The {part.get_name()} ended by itself, and with it this command; the log may say why.")

@@ -1,0 +1,96 @@
+"""What is noted of a request when it arrives: its id, the headers that anything here looks at, where it comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Final, TypeAlias, cast
+
+from litestar.types import Scope
+
+REQUEST_ID_LENGTH_MAX: Final = 128
+_REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
+_LOOKED_AT: Final = frozenset(
+    {
+        b"authorization",
+        b"content-length",
+        b"content-type",
+        b"idempotency-key",
+        b"if-none-match",
+        b"x-forwarded-for",
+        b"x-request-id",
+    }
+)
+_STATE_KEY: Final = "context"
+
+Networks: TypeAlias = Sequence[IPv4Network | IPv6Network]
+
+UNKNOWN: Final = "unknown"
+HOPS_MAX: Final = 20
+IPV6_PREFIX_LENGTH: Final = 64
+"""What one subscriber has: counting single addresses of it would count nothing."""
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """A request, as far as it is known before anything is done. `added` goes on whatever answer it gets."""
+
+    request_id: str
+    headers: dict[bytes, list[str]]
+    added: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+
+    def all(self, name: bytes) -> list[str]:
+        """Return all values of a header, in their order."""
+        return self.headers.get(name, [])
+
+    @classmethod
+    def note(cls, scope: Scope) -> RequestContext:
+        """Note a request that arrives; its id is its own where that is sane, else a new one."""
+        headers: dict[bytes, list[str]] = {}
+        for name, value in scope["headers"]:
+            if name in _LOOKED_AT:
+                headers.setdefault(name, []).append(value.decode("latin-1"))
+        given = headers.get(b"x-request-id", [])
+        sane = len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) is not None
+        context = cls(given[0] if sane else f"req_{os.urandom(16).hex()}", headers)
+        context.added.append((b"x-request-id", context.request_id.encode()))
+        scope.setdefault("state", {})[_STATE_KEY] = context
+        return context
+
+    @classmethod
+    def of(cls, scope: Scope) -> RequestContext:
+        """Return what was noted of this request."""
+        return cast(RequestContext, scope["state"][_STATE_KEY])
+
+
+def client_address(scope: Scope, context: RequestContext, trusted: Networks) -> str:
+    """Return the peer's address, or, where trusted proxies lie between, the rightmost one that is none of them."""
+    peer = scope.get("client")
+    address = _parse(peer[0]) if peer else None
+    if trusted and address is not None and _is_in(address, trusted):
+        hops = ",".join(context.all(b"x-forwarded-for")).split(",")[-HOPS_MAX:]
+        for hop in reversed(hops):
+            forwarded = _parse(hop.strip())
+            if forwarded is None:
+                break
+            address = forwarded
+            if not _is_in(address, trusted):
+                break
+    if isinstance(address, IPv6Address):
+        return str(ip_network((address, IPV6_PREFIX_LENGTH), strict=False))
+    return UNKNOWN if address is None else str(address)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address
+
+
+def _is_in(address: IPv4Address | IPv6Address, networks: Networks) -> bool:
+    return any(address in network for network in networks)

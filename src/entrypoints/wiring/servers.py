@@ -1,0 +1,63 @@
+"""The servers themselves: the schema of the database, what it tells of itself, and private ones of a directory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
+from adapters.postgres import create_engine
+from adapters.postgres import migrate as migrate_core
+from adapters.postgres.health import lacking, see_server
+from adapters.sandbox.postgres_ledger import PostgresLedger
+from entrypoints.services import DatabaseSeen
+from entrypoints.settings import Settings, needed_database_url
+
+POSTGRES: Final = "postgres"
+VALKEY: Final = "valkey"
+
+
+async def migrate(settings: Settings) -> None:
+    """Bring the database up to date, the sandbox's schema included; safe to run at any time. Raises SettingsError."""
+    url = needed_database_url(settings)
+    await migrate_core(url)
+    ledger = PostgresLedger(url)
+    try:
+        await ledger.prepare()
+    finally:
+        await ledger.close()
+
+
+async def missing(settings: Settings) -> list[str]:
+    """Return the migrations that the database lacks, the oldest first. Raises SettingsError, Unavailable."""
+    engine = create_engine(needed_database_url(settings))
+    try:
+        return await lacking(engine)
+    finally:
+        await engine.dispose()
+
+
+async def see_database(settings: Settings) -> DatabaseSeen:
+    """Return the version and the clock of the database. Raises SettingsError; Unavailable with the cause, in words."""
+    return await see_server(needed_database_url(settings))
+
+
+@asynccontextmanager
+async def embedded_postgres(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
+    """Run the Postgres of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
+    async with EmbeddedPostgres(directory / POSTGRES, durable=durable) as server:
+        yield server.dsn
+
+
+@asynccontextmanager
+async def embedded_valkey(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
+    """Run the Valkey of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
+    async with EmbeddedValkey(directory / VALKEY, persistent=durable) as server:
+        yield server.url
+
+
+def embedded_urls(directory: Path) -> tuple[str, str]:
+    """Return the URLs of a data directory's Postgres and Valkey, the same while they run and while they don't."""
+    return EmbeddedPostgres(directory / POSTGRES).dsn, EmbeddedValkey(directory / VALKEY, persistent=True).url
