@@ -14,6 +14,7 @@ import hmac
 import logging
 import os
 import shutil
+import struct
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -145,13 +146,22 @@ def fold_the_dead(path: Path) -> None:
     """
     for kind, file in list(_files_of_the_dead(path)):
         if kind in SUMMED:
+            counted = _read(file)
             sums = MmapedDict(str(path / f"{kind}_{DEAD}.db"))  # type: ignore[no-untyped-call]  # the library leaves it open
-            try:
-                for key, value, _, _ in MmapedDict.read_all_values_from_file(str(file)):  # type: ignore[no-untyped-call]  # as above
-                    sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]  # as above
-            finally:
-                sums.close()  # type: ignore[no-untyped-call]  # as above
+            for key, value in counted:
+                sums.write_value(key, sums.read_value(key)[0] + value, 0.0)  # type: ignore[no-untyped-call]  # as above
+            sums.close()  # type: ignore[no-untyped-call]  # as above
         file.unlink(missing_ok=True)
+
+
+def _read(file: Path) -> list[tuple[str, float]]:
+    """Return a process's counts; none where it was killed before its file was whole."""
+    try:
+        found = MmapedDict.read_all_values_from_file(str(file))  # type: ignore[no-untyped-call]  # as above
+        return [(key, value) for key, value, _, _ in found]
+    except (RuntimeError, ValueError, struct.error):
+        _log.warning("a dead process left %s damaged; what it counted is lost", file.name)
+        return []
 
 
 def _files_of_the_dead(path: Path) -> Iterator[tuple[str, Path]]:

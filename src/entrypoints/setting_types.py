@@ -173,7 +173,7 @@ def redis_url(text: str) -> str:
     elif not parts.hostname:
         raise ValueError(f"names no host; {PERCENT}")
     elif not _REDIS_DATABASE.fullmatch(parts.path):
-        raise ValueError(f"ends with neither nothing nor a slash and the number of a database; {PERCENT}")
+        raise ValueError(f"must end with its host and port, or with the number of a database as in /0; {PERCENT}")
     if "socket_timeout" in parse_qs(parts.query, keep_blank_values=True):
         raise ValueError("must not set socket_timeout: every call is bounded as a whole")
     return text

@@ -97,6 +97,17 @@ def test_what_dead_processes_counted_stays_in_one_file_for_each_kind(path: Path)
     let_go(held)
 
 
+def test_a_file_that_its_process_never_finished_is_dropped(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    held = hold(path)
+    count_and_end(path)
+    [dead] = path.glob("counter_*.db")
+    dead.write_bytes(b"")
+    fold_the_dead(path)
+    assert "payments_jobs_total" not in shown(path)
+    assert "damaged" in caplog.text
+    let_go(held)
+
+
 def test_files_of_a_process_that_lives_are_left_alone(path: Path) -> None:
     held = hold(path)
     count_and_end(path)

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import logging
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from adapters.memory.clock import HandClock
 from entrypoints.logs import QUIETER, request_id, set_up_logs
 from entrypoints.metrics import Metrics
+from entrypoints.metrics_server import sharing_metrics
 from entrypoints.services import Services
 from entrypoints.settings import Settings, SettingsError
 from entrypoints.wiring import encode, in_memory, migrate, wire
@@ -321,3 +324,20 @@ class TestMetrics:
         shown = metrics.text().decode()
         for line in ("jobs_due 1.0", "jobs_dead 2.0", "deliveries_due 3.0", "oldest_due_seconds 4.5"):
             assert f"\npayments_{line}\n" in shown
+
+    async def test_that_cannot_be_served_say_so_and_stop_nothing(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    ) -> None:
+        def broken(*_: object, **__: object) -> None:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        monkeypatch.setattr("entrypoints.metrics_server.start_http_server", broken)
+        with sharing_metrics(Settings(secret_key=SECRET)) as shared:
+            async with in_memory(metrics=shared.metrics) as services, shared.serving(services):
+
+                async def said() -> bool:
+                    return "serving the metrics failed" in caplog.text
+
+                await until(said)
+        assert list(tmp_path.iterdir()) == []

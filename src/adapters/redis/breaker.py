@@ -10,14 +10,15 @@ from typing import Final, TypeVar
 
 from redis.exceptions import RedisError
 
+from adapters.redis.client import CONNECTIONS_MAX
+
 Result = TypeVar("Result")
 
 TOTAL_SECONDS: Final = 0.25
 """What one call may cost a request, connecting included."""
-CALLS_MAX: Final = 32
-"""Under way at once, as many as the client has connections: further ones wait here, where no time of theirs runs."""
 TURN_SECONDS: Final = 0.25
-"""How long a call waits for its turn; one that waits longer goes on without Redis, which has done nothing wrong."""
+"""How long a call waits for a connection, before any time of its own runs; one that waits longer goes on without
+Redis, which has done nothing wrong."""
 RETRY_AFTER_SECONDS: Final = 1.0
 SAID_AGAIN_AFTER_SECONDS: Final = 60.0
 """An outage that comes and goes is said no more often than this."""
@@ -36,7 +37,7 @@ class Breaker:
         *,
         total_seconds: float = TOTAL_SECONDS,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
-        calls_max: int = CALLS_MAX,
+        calls_max: int = CONNECTIONS_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_seconds = total_seconds
