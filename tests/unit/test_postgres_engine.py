@@ -19,3 +19,9 @@ def test_other_urls_are_refused_without_showing_their_password(url: str) -> None
     with pytest.raises(ValueError, match="postgresql://") as refused:
         driver_url(url.replace("//", "//me:hush@"))
     assert "hush" not in str(refused.value)
+
+
+def test_a_password_that_is_taken_for_a_port_is_not_shown() -> None:
+    with pytest.raises(ValueError, match="postgresql://") as refused:
+        driver_url("postgresql://me:hush/now@localhost/payments")
+    assert "hush" not in str(refused.value)

@@ -48,7 +48,7 @@ def driver_url(url: str) -> URL:
     """Return the URL for SQLAlchemy with psycopg, or raise ValueError unless it is `postgresql://…`."""
     try:
         parsed = make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # a port that is no number is the latter, and quotes the URL
         raise ValueError("a database URL looks like postgresql://user:password@host:5432/name") from None
     if parsed.drivername not in SCHEMES:
         raise ValueError(f"a database URL begins with postgresql://, this one with {parsed.drivername}://")
