@@ -24,7 +24,7 @@ import pytest
 from psycopg import sql
 
 from adapters.embedded import EmbeddedPostgres
-from adapters.embedded.lock import DirectoryLock
+from entrypoints.cli.data_directory import DataDirectory
 from payments_core.webhook import sign
 from tests.integration.processes import environment, free_port, run, running, wait_until_ready
 
@@ -285,16 +285,43 @@ def test_a_taken_port_is_one_clear_line_and_leaves_no_trace(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_data_directory_that_another_process_holds_is_one_clear_line(tmp_path: Path) -> None:
-    held = tmp_path / ".payments" / "postgres"
-    held.mkdir(parents=True)
-    lock = DirectoryLock(held)
-    lock.acquire()
-    try:
-        done = run("up", "--port", "0", settings=QUIET, cwd=tmp_path)
-    finally:
-        lock.release()
-    assert f"in use by process {os.getpid()}" in one_line(done)
+def test_a_data_directory_that_another_up_holds_is_one_clear_line_with_the_cure(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path / ".payments")
+    directory.make()
+    with directory.held():
+        said = one_line(run("up", "--port", "0", settings=QUIET, cwd=tmp_path))
+    assert f"Another `payments up` (process {os.getpid()})" in said
+    assert "--data-dir" in said
+
+
+def test_data_whose_secret_key_is_gone_is_left_as_it_is(tmp_path: Path) -> None:
+    data = tmp_path / ".payments"
+    (data / "postgres").mkdir(parents=True)
+    said = one_line(run("up", "--port", "0", settings=QUIET, cwd=tmp_path))
+    assert all(words in said for words in (f"{data}/secret_key is missing", "PAYMENTS_SECRET_KEY", "rm -r"))
+    assert not (data / "secret_key").exists()
+
+
+@pytest.mark.parametrize("command", [("up", "--port", "0"), ("serve", "--port", "0"), ("worker",), ("migrate",)])
+def test_a_database_that_is_not_there_is_told_with_its_name_and_a_cure(
+    command: Sequence[str], running_postgres: EmbeddedPostgres, redis_url: str, tmp_path: Path
+) -> None:
+    settings = {
+        **QUIET,
+        "PAYMENTS_DATABASE_URL": running_postgres.dsn.replace("@/postgres?", "@/nodb?"),
+        "PAYMENTS_REDIS_URL": redis_url,
+        "PAYMENTS_SECRET_KEY": SECRET_KEY,
+    }
+    said = run(*command, settings=settings, cwd=tmp_path).stderr.splitlines()[-1]
+    assert said.startswith("Error: Postgres does not answer: it has no such database")
+    assert all(words in said for words in ('"nodb" does not exist', "create what it lacks", "payments doctor"))
+
+
+def test_beside_an_up_that_does_not_run_commands_say_so(tmp_path: Path) -> None:
+    (tmp_path / ".payments" / "postgres").mkdir(parents=True)
+    for command in (CREATE, ("shell", "-c", "pass")):
+        assert "`payments up` isn't running" in one_line(run(*command, settings={}, cwd=tmp_path))
+    assert "✗ service: `payments up` isn't running" in run("doctor", settings={}, cwd=tmp_path).stdout
 
 
 def test_a_data_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) -> None:
@@ -419,6 +446,20 @@ def test_doctor_names_each_thing_that_is_away_and_shows_no_secret(tmp_path: Path
     }, done.stdout
     assert "very-secret" not in done.stdout + done.stderr
     assert SECRET_KEY not in done.stdout + done.stderr
+
+
+def test_doctor_tells_a_misspelt_name_beside_a_setting_that_does_not_parse(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PAYMENTS_LOG_LEVLE=debug\n")
+    done = run("doctor", settings={"PAYMENTS_SANDBOX_APPROVAL_RATE": "2"}, cwd=tmp_path)
+    assert "✗ settings: PAYMENTS_SANDBOX_APPROVAL_RATE: " in done.stdout
+    assert "- settings: PAYMENTS_LOG_LEVLE is no setting; did you mean PAYMENTS_LOG_LEVEL?" in done.stdout
+
+
+def test_doctor_names_all_that_a_deployment_lacks_and_a_place_where_nothing_can_be_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = run("doctor", "--data-dir", "file/data", settings={}, cwd=tmp_path)
+    assert "✗ settings: PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY are not set" in done.stdout
+    assert f"✗ data directory: {tmp_path}/file/data cannot be made" in done.stdout
 
 
 def test_doctor_says_what_hides_our_packages(tmp_path: Path) -> None:

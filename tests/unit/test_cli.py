@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import io
 import json
+import logging
 import os
 import re
 import signal
 import stat
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -22,7 +24,7 @@ import pytest
 from click.testing import CliRunner
 
 from entrypoints.cli.app import payments as command_line
-from entrypoints.cli.command_settings import local_settings
+from entrypoints.cli.command_settings import local_settings, start_logging
 from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
 from entrypoints.cli.demo.command import tell
 from entrypoints.cli.demo.story import PromiseBroken, Story, check
@@ -44,6 +46,7 @@ from payments_core.ports import Answered, Notification, Unreached
 from payments_core.webhook import sign
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+KEY: Final = {"PAYMENTS_SECRET_KEY": "k" * 8 + SECRET}
 ROOT: Final = Path(__file__).parents[2]
 COMMANDS: Final = ("up", "demo", "serve", "worker", "migrate", "listen", "merchant", "shell", "doctor")
 
@@ -142,6 +145,17 @@ def test_progress_is_no_part_of_the_result(capsys: pytest.CaptureFixture[str]) -
     assert captured.err.startswith("✓ Something done (")
 
 
+def test_a_log_line_goes_to_what_the_standard_error_is_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    start_logging(Settings(log_format="json"))
+    above_the_spinner = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", above_the_spinner)
+    logging.getLogger("entrypoints").warning("the port is taken")
+    assert "the port is taken" in above_the_spinner.getvalue()
+
+
 def test_what_strangers_send_does_not_steer_the_terminal() -> None:
     assert printable("evt_1\x1b[2J\r") == "evt_1?[2J?"
 
@@ -151,6 +165,36 @@ def test_the_lines_to_paste_hold_the_address_and_both_keys() -> None:
     assert len(lines) == 4
     assert all("http://127.0.0.1:8000/api/" in line and "sk_test_1" in line for line in lines)
     assert "pk_test_1" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("listen", "--secret", "nonsense"), "`whsec_`"),
+        (("listen", "--secret", SECRET.removeprefix("whsec_")), "begin with whsec_"),
+        (("listen", "--register", "127.0.0.1:8000", "--api-key", "sk_test_1"), "write http://127.0.0.1:8000"),
+        (("merchant", "create", "--email", "nobody"), "must be an e-mail address"),
+        (("merchant", "create", "--email", "shop@example.com"), "use --password-stdin"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_anything_is_done(arguments: Sequence[str], said: str) -> None:
+    done = CliRunner(env={"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", **KEY}).invoke(
+        command_line, arguments
+    )
+    assert done.exit_code != 0
+    assert said in done.stderr
+
+
+def test_a_password_of_a_length_that_is_refused_is_not_sent_anywhere() -> None:
+    environ = {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", **KEY}
+    create = ["merchant", "create", "--email", "shop@example.com", "--password-stdin"]
+    assert "8 to 128 characters" in CliRunner(env=environ).invoke(command_line, create, input="short\n").stderr
+
+
+def test_the_help_of_listen_names_the_variables_that_it_reads() -> None:
+    said = CliRunner().invoke(command_line, ["listen", "--help"]).output
+    assert "MERCHANT_API_KEY" in said
+    assert "WEBHOOK_SECRET" in said
 
 
 # ── signals ───────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -172,6 +216,34 @@ def test_a_signal_lets_the_work_close_what_it_opened(number: signal.Signals) -> 
         run(work())
     assert stopped.value.signal_number == number
     assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, click.Abort])
+def test_an_interruption_before_a_command_handles_signals_is_told_by_the_status_alone(
+    raised: type[BaseException], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @click.command()
+    def load() -> None:
+        raise raised
+
+    monkeypatch.setitem(command_line.commands, "load", load)
+    done = CliRunner().invoke(command_line, ["load"])
+    assert (done.exit_code, done.output) == (128 + signal.SIGINT, "")
+
+
+def test_an_interruption_while_the_command_line_is_loaded_shows_no_traceback() -> None:
+    code = """
+import sys
+class Interrupted:
+    def find_spec(self, name, path=None, target=None):
+        if name == "entrypoints.cli.app":
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupted())
+from entrypoints.cli import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
 
 
 def test_a_second_signal_ends_the_process_at_once() -> None:
@@ -441,6 +513,26 @@ def test_the_secret_key_is_made_once(directory: DataDirectory) -> None:
     assert len(key) >= 32
     assert DataDirectory(directory.path).secret_key() == key
     assert {path.name for path in directory.path.iterdir()} == {".gitignore", "secret_key"}
+
+
+def test_a_secret_key_that_is_gone_is_never_replaced_where_there_is_data(directory: DataDirectory) -> None:
+    (directory.path / "postgres").mkdir()
+    with pytest.raises(DataDirectoryUnusable, match=r"is missing.*PAYMENTS_SECRET_KEY"):
+        directory.secret_key()
+    assert directory.read("secret_key") is None
+
+
+def test_a_directory_is_held_by_one_at_a_time_and_free_again_afterwards(directory: DataDirectory) -> None:
+    assert not directory.is_held()
+    with directory.held():
+        assert directory.is_held()
+        with (
+            pytest.raises(DataDirectoryUnusable, match=rf"process {os.getpid()}\).*--data-dir"),
+            DataDirectory(directory.path).held(),
+        ):
+            pass
+        assert directory.is_held()
+    assert not directory.is_held()
 
 
 def test_two_directories_have_two_keys(directory: DataDirectory, tmp_path: Path) -> None:

@@ -14,6 +14,9 @@ from structlog.testing import capture_logs
 
 from entrypoints.http import bodies
 from entrypoints.http.body_faults import FAULTS_MAX
+from entrypoints.http.problems import problem_reply
+from entrypoints.http.request_context import RequestContext
+from payments_core.errors import Invalid
 from tests.unit.http_shop import Shop, at_fault, open_api, problem
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -123,6 +126,16 @@ BODIES = [
         ("metadata", "forbidden_character"),
         ("\0", "forbidden_character"),
         code="invalid_request",
+    ),
+    *(
+        Bad(
+            name=f"content encoding {coding!r}",
+            body=b'{"payment_key": "{key}", "amount": "1.00", "currency": "USD"}',
+            headers={**JSON, "content-encoding": coding},
+            status=415,
+            code="unsupported_media_type",
+        )
+        for coding in ("gzip", "br", "", "identity, gzip")
     ),
     Bad(name="no content type", body=b"{}", headers={}, status=415, code="unsupported_media_type"),
     Bad(
@@ -506,6 +519,8 @@ QUERIES = [
         ("min_amount", "too_many_decimals"),
         ("max_amount", "malformed"),
     ),
+    get("a key for its id", "/api/transactions/?payment_key=pk_test_x", ("payment_key", "malformed")),
+    get("a long payment key's id", "/api/transactions/?payment_key=" + "x" * 256, ("payment_key", "wrong_length")),
     get("a date", "/api/transactions/?created_after=2026-01-01", ("created_after", "malformed")),
     get("no zone", "/api/transactions/?created_after=2026-01-01T00:00:00", ("created_after", "malformed")),
     get("a lost plus", "/api/events/?created_before=2026-01-01T00:00:00+00:00", ("created_before", "malformed")),
@@ -545,6 +560,19 @@ QUERIES = [
         faults={("now", "unknown_parameter")},
     ),
     get("no such path", "/api/payments/", status=404, code="not_found"),
+    *(
+        get(f"an empty segment: {path}", path, status=404, code="not_found")
+        for path in (
+            "http://shop.test//api/transactions/",
+            "/api//transactions/",
+            "/api/transactions//",
+            "/api/transactions/txn_0//",
+            "/api/idempotency_keys//",
+            "/docs//style.css",
+        )
+    ),
+    get("an encoded slash parts nothing", "/api%2Ftransactions/", status=404, code="not_found"),
+    get("an encoded slash is no empty segment", "/api/transactions/%2F", status=404, code="not_found"),
     get("no such transaction", "/api/transactions/txn_0/", status=404, code="not_found"),
     get("an id with NUL", "/api/transactions/%00/", status=404, code="not_found"),
     get("an id that is very long", "/api/transactions/" + "x" * 300, status=404, code="not_found"),
@@ -663,6 +691,72 @@ async def test_a_body_that_does_not_come_is_not_waited_for(shop: Shop, monkeypat
         answer = await shop.call(method, path, headers=JSON, content=chunks())
         assert problem(answer, 408, "request_timeout")["retryable"]
         assert answer.headers["connection"] == "close"
+
+
+HOW: Final = "Send `Authorization: Token sk_test_…` (or `Bearer …`)."
+CURES = [
+    ("no credential", None, HOW),
+    ("another scheme", "Basic abc", HOW),
+    ("a bare key", "sk_test_abc", HOW),
+    ("a mistyped key", "Token sk_test_abc", "mistyped"),
+    ("a payment key", "Token {key}", "Payment keys (`pk_…`) don't authenticate"),
+    ("a payment key as a bearer's", "Bearer {key}", "Payment keys (`pk_…`) don't authenticate"),
+]
+
+
+@pytest.mark.parametrize(("given", "cure"), [pytest.param(*case[1:], id=case[0]) for case in CURES])
+async def test_whoever_is_not_known_is_told_how_to_be(shop: Shop, given: str | None, cure: str) -> None:
+    headers = {} if given is None else {"authorization": fill(given, shop)}
+    answer = await shop.api.client.get("/api/auth/me/", headers=headers)
+    assert cure in answer.json()["detail"]
+    assert ("pk_" in answer.json()["detail"]) == ("{key}" in (given or ""))
+
+
+async def test_what_is_refused_without_a_look_is_told_its_cure(shop: Shop) -> None:
+    answer = await shop.call("POST", PAY, content=b"{}")
+    assert "`Content-Type: application/json`" in answer.json()["detail"]
+    answer = await shop.call("POST", PAY, content=b"x", headers={**JSON, "content-encoding": "gzip"})
+    assert "without Content-Encoding" in answer.json()["detail"]
+    answer = await shop.call("POST", PAY, content=json.dumps(shop.payment()), headers={"content-encoding": "Identity"})
+    assert answer.status_code == 415
+    answer = await shop.post(PAY, shop.payment(), headers={"content-encoding": "Identity"})
+    assert answer.status_code == 201
+    assert "the header Allow" in (await shop.get(PAY)).json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"{'amount': 1}", "not well-formed JSON at line 1, column 2."),
+        (b'{\n  "amount": NaN}', "not well-formed JSON at line 2, column 13."),
+        ('{\r\n"a": "é",\n"ñé": secret}'.encode(), "not well-formed JSON at line 3, column 7."),
+        (b'{"a": 1,\n"b": "secret', "cut short: its JSON is not complete at line 2, column 13."),
+        (b'{"a":\n "secret\xff"}', "not UTF-8 at line 2, column 9."),
+        (b"[" * 60_000, "nested too deeply."),
+        (b'{"secret": 1e400}', "a number beyond all bounds."),
+    ],
+)
+async def test_malformed_json_is_told_where_and_not_what(shop: Shop, content: bytes, told: str) -> None:
+    detail = problem(await shop.call("POST", PAY, headers=JSON, content=content), 400, "malformed_json")["detail"]
+    assert detail.endswith(told)
+    assert "secret" not in detail
+
+
+async def test_an_amount_that_is_a_number_is_shown_how_it_is_written(shop: Shop) -> None:
+    for path, body, message in (
+        (PAY, shop.payment(amount=100), 'Must be a string, such as "100.00".'),
+        ("/api/refunds/", {"transaction": "txn_0", "amount": 1}, 'Must be a string or null, such as "100.00".'),
+        (PAY, shop.payment(currency=840), "Must be a string."),
+    ):
+        (error,) = (await shop.post(path, body)).json()["errors"]
+        assert error["message"] == message
+
+
+async def test_why_a_url_is_refused_is_told_in_a_sentence() -> None:
+    why = Invalid.field("url", "url_refused", "the URL has no host")
+    document = json.loads(problem_reply(why, RequestContext("r", {})).body)
+    assert document["errors"] == [{"field": "url", "code": "url_refused", "message": "The URL has no host."}]
+    assert document["detail"] == "url: The URL has no host."
 
 
 async def test_two_credentials_are_none(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import msgspec
 from litestar.routes import HTTPRoute
 
+from adapters.sandbox.scripts import SCRIPTS
 from entrypoints.http import response_schemas
 from entrypoints.http.app import OPERATIONS, create_app
 from entrypoints.http.bodies import convert
@@ -91,7 +93,7 @@ async def test_every_route_is_in_it_and_every_path_of_it_is_a_route() -> None:
         routes = {
             (route.path.replace(":str", "").replace(":path", ""), method)
             for route in create_app(api.services).routes
-            if isinstance(route, HTTPRoute) and route.path.startswith(("/api", "/health"))
+            if isinstance(route, HTTPRoute) and route.path.startswith(("/api/", "/health/"))
             for method in route.methods
         }
     documented = {(path.rstrip("/"), method.upper()) for path, item in DOCUMENT["paths"].items() for method in item}
@@ -111,6 +113,11 @@ def test_requests_are_closed_and_answers_are_open() -> None:
                 assert "const" not in part, f"{name} {path}"
     for name in bodies:
         assert SCHEMAS[name]["additionalProperties"] is False
+
+
+def test_it_names_the_payment_methods_that_the_sandbox_has() -> None:
+    described = SCHEMAS["PayBody"]["properties"]["payment_method"]["description"]
+    assert re.findall(r"`(pm_\w+)`", described) == list(SCRIPTS)
 
 
 def test_every_example_of_a_body_is_taken() -> None:

@@ -229,25 +229,21 @@ def test_the_address_is_the_peers_unless_proxies_of_ours_lie_between(
     assert client_address(request, context, PROXIES) == address
 
 
-async def test_health_says_what_is_wrong() -> None:
-    async def fine() -> str | None:
+async def test_health_says_of_each_thing_that_it_is_well_or_what_is_wrong() -> None:
+    async def well() -> str | None:
         return None
 
-    async def away() -> str | None:
-        return "away: start it"
+    async def ill() -> str | None:
+        return "it is away"
 
-    cases = (
-        ({"store": fine}, {"cache": fine}, 200, "ok"),
-        ({"store": fine}, {"cache": away}, 200, "degraded"),
-        ({"store": away}, {"cache": fine}, 503, "unavailable"),
-    )
-    for vital, useful, status, word in cases:
-        async with open_api(vital=vital, useful=useful) as api:
+    for vital, useful, status, document in (
+        (well, well, 200, {"status": "ok", "checks": {"store": "ok", "queue": "ok"}}),
+        (well, ill, 200, {"status": "degraded", "checks": {"store": "ok", "queue": "it is away"}}),
+        (ill, well, 503, {"status": "unavailable", "checks": {"store": "it is away", "queue": "ok"}}),
+    ):
+        async with open_api(vital={"store": vital}, useful={"queue": useful}) as api:
             answer = await api.client.get("/health/ready")
-            assert (answer.status_code, answer.json()["status"]) == (status, word)
-            wrong = {name: line for name, line in answer.json()["checks"].items() if line}
-            assert set(wrong.values()) == ({"away: start it"} if word != "ok" else set())
-            assert (await api.client.get("/health/live")).status_code == 200
+            assert (answer.status_code, answer.json()) == (status, document)
 
 
 @pytest.mark.parametrize(
@@ -315,6 +311,23 @@ async def test_every_code_has_a_page(api: Api) -> None:
         assert f'href="/problems/{code}"' in listed
 
 
+async def test_a_browser_that_asks_for_no_known_problem_gets_the_list(api: Api) -> None:
+    browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+    answer = await api.client.get("/problems/nope", headers=browser)
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert 'href="/problems/not_found"' in answer.text
+    assert "nope" not in answer.text
+    problem(await api.client.get("/problems/nope", headers={"accept": "*/*"}), 404, "not_found")
+
+
+async def test_the_foot_of_the_api_leads_on(api: Api) -> None:
+    for path in ("/", "/api", "/api/"):
+        answer = await api.client.get(path)
+        assert answer.status_code == 200
+        for linked in ("/docs", "/schema/openapi.json", "/problems", "/health/ready"):
+            assert f'href="{linked}"' in answer.text
+
+
 async def test_names_in_the_prose_of_a_problem_stand_out(api: Api) -> None:
     page = (await api.client.get("/problems/webhook_disabled")).text
     assert "{&quot;enabled&quot;: true}" in page
@@ -334,6 +347,13 @@ async def test_the_reference_needs_nothing_from_elsewhere(api: Api) -> None:
     assert "'unsafe-eval'" not in policy
     problem(await api.client.get("/docs/app.py"), 404, "not_found")
     problem(await api.client.get("/docs/..%2Fapp.py"), 404, "not_found")
+
+
+async def test_the_viewers_buttons_are_as_wide_as_their_words(api: Api) -> None:
+    part = "btn-outline"
+    assert f"rapi-doc::part({part}) {{ width: auto !important; }}" in (await api.client.get("/docs/docs.css")).text
+    viewer = (await api.client.get("/docs/rapidoc-min.js")).text
+    assert f'style="width:200px" part="btn {part}"' in viewer
 
 
 async def test_pages_are_named_so_that_they_are_fetched_once(api: Api) -> None:

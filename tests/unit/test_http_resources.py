@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from urllib.parse import quote
 
 import pytest
 
+from adapters.sandbox.scripts import SCRIPTS
 from entrypoints.settings import Settings
 from payments_core.merchant import Scope
 from payments_core.webhook import verify
@@ -265,12 +267,31 @@ async def test_transactions_are_found_by_each_filter(shop: Shop) -> None:
         f"created_before={after.isoformat().replace('+', '%2B')}": [dollars],
         "currency=USD&min_amount=100.00&max_amount=100": [dollars],
         "currency=USD&min_amount=100.01": [],
+        "currency=USD&min_amount=0&max_amount=100.00": [dollars],
+        "currency=USD&max_amount=0.00": [],
+        "currency=JPY&min_amount=0": [yen],
         "currency=USD&max_amount=99.99": [],
     }
     for query, expected in found.items():
         answer = await shop.get(f"/api/transactions/?{query}")
         assert answer.status_code == 200, answer.text
         assert [each["id"] for each in answer.json()["results"]] == [each["id"] for each in expected], query
+
+
+async def test_a_payment_method_that_the_sandbox_has_not_is_told_those_that_it_has(shop: Shop) -> None:
+    failure = (await shop.paid(payment_method="pm_nope"))["failure"]
+    assert failure["code"] == "unknown_payment_method"
+    for name in SCRIPTS:
+        assert name in failure["message"]
+
+
+@pytest.mark.parametrize("key", ["/", "//", "a//b", "/a/", "%2F", "a%2fb"])
+async def test_an_idempotency_key_of_slashes_is_found_by_its_encoded_self(shop: Shop, key: str) -> None:
+    made = await shop.pay(key=key)
+    for end in ("", "/"):
+        answer = await shop.get(f"/api/idempotency_keys/{quote(key, safe='')}{end}")
+        assert (answer.status_code, answer.json().get("resource")) == (200, made["id"])
+        assert answer.json()["key"] == key
 
 
 async def test_an_idempotency_key_tells_what_it_did(shop: Shop) -> None:

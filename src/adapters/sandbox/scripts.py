@@ -47,29 +47,9 @@ EXPIRED: Final = Declined(code="expired_card", message="The card has expired.", 
 FRAUD: Final = Declined(
     code="suspected_fraud", message="The charge was refused on suspicion of fraud.", gateway_code="59"
 )
-UNKNOWN_PAYMENT_METHOD: Final = Declined(
-    code="unknown_payment_method",
-    message="The sandbox has no script of this name; pm_approve is one that it has.",
-    gateway_code="14",
-)
 REFUND_REFUSED: Final = Declined(code="refund_refused", message="The bank does not take the refund.", gateway_code="57")
 REFUND_RETURNED: Final = Declined(code=RETURNED, message="The bank sent the refund back after it had been approved.")
 CHARGE_REVERSED: Final = Declined(code="reversed", message="The bank took the charge back after it had been approved.")
-
-DECLINES: Final[Mapping[str, Declined]] = {
-    declined.code: declined
-    for declined in (
-        BY_CHANCE,
-        INSUFFICIENT_FUNDS,
-        EXPIRED,
-        FRAUD,
-        UNKNOWN_PAYMENT_METHOD,
-        REFUND_REFUSED,
-        REFUND_RETURNED,
-        CHARGE_REVERSED,
-    )
-}
-"""By code, which is what the ledger keeps: none may be removed while a ledger names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +74,6 @@ def _declining(declined: Declined) -> Script:
 
 
 APPROVE: Final = Script(by_chance=True)
-NO_SCRIPT: Final = _declining(UNKNOWN_PAYMENT_METHOD)
 
 SCRIPTS: Final[Mapping[str, Script]] = {
     "pm_approve": APPROVE,
@@ -109,6 +88,28 @@ SCRIPTS: Final[Mapping[str, Script]] = {
     "pm_refund_returned_late": Script(later_declined={AttemptKind.REFUND: REFUND_RETURNED}),
     "pm_corrected_late": Script(later_declined={AttemptKind.CHARGE: CHARGE_REVERSED}),
 }
+
+UNKNOWN_PAYMENT_METHOD: Final = Declined(
+    code="unknown_payment_method",
+    message=f"The sandbox has no script of this name; it has {', '.join(SCRIPTS)}.",
+    gateway_code="14",
+)
+NO_SCRIPT: Final = _declining(UNKNOWN_PAYMENT_METHOD)
+
+DECLINES: Final[Mapping[str, Declined]] = {
+    declined.code: declined
+    for declined in (
+        BY_CHANCE,
+        INSUFFICIENT_FUNDS,
+        EXPIRED,
+        FRAUD,
+        UNKNOWN_PAYMENT_METHOD,
+        REFUND_REFUSED,
+        REFUND_RETURNED,
+        CHARGE_REVERSED,
+    )
+}
+"""By code, which is what the ledger keeps: none may be removed while a ledger names it."""
 
 
 def script_of(payment_method: str | None) -> Script:

@@ -7,10 +7,19 @@ import sys
 from typing import Final
 
 INSTALL: Final = 'pip install "payments-core[server,embedded]"'
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as shells have it."""
 
 
 def main() -> None:
     """Run the command line of this process; the console script `payments`."""
+    try:
+        _run()
+    except KeyboardInterrupt:  # while the command was still loading
+        sys.exit(INTERRUPTED)
+
+
+def _run() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal that knows no ✓ gets a ?
     if importlib.util.find_spec("click") is None:

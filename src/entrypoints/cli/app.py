@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from entrypoints.cli import INTERRUPTED
 from entrypoints.cli.demo.command import demo
 from entrypoints.cli.doctor.command import doctor
 from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
@@ -27,8 +28,10 @@ class Commands(click.Group):
         """Run the command; end with CommandFailed where it fails for a reason that click doesn't know."""
         try:
             return super().invoke(ctx)
-        except (click.exceptions.Exit, click.Abort, click.UsageError):
+        except (click.exceptions.Exit, click.UsageError):
             raise
+        except (KeyboardInterrupt, click.Abort):  # before the command's own handling of signals, or at a prompt
+            raise click.exceptions.Exit(INTERRUPTED) from None
         except Stopped as stopped:
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
         except Exception as error:
@@ -65,6 +68,9 @@ def payments(debug: bool) -> None:
     `payments up` runs everything on this machine and prints the first calls; `payments demo` shows the life of one
     payment and leaves nothing behind. `serve`, `worker` and `migrate` are for a deployment, with the settings of
     .env.example.
+
+    Ctrl-C and SIGTERM are how `up`, `serve`, `worker` and `listen` end: their exit status is 0 then. Any other command
+    was broken off, and so is one that is still loading: 130 and 143. A failure is 1, a wrong option 2.
     """
 
 

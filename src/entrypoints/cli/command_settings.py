@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,11 +21,34 @@ NO_DATABASE = (
 NO_ROOT = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
 
 
+class NotRunning(CommandFailed):
+    """There is data of `payments up`, and no `payments up` that serves it."""
+
+    def __init__(self, directory: DataDirectory) -> None:
+        super().__init__(
+            f"`payments up` isn't running for the data directory {directory.path}: "
+            "start it, name another with --data-dir, or set PAYMENTS_DATABASE_URL."
+        )
+
+
+class _StandardError(io.TextIOBase):
+    """What is the standard error at each moment: where a spinner turns, lines go above it."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+
 def start_logging(settings: Settings) -> None:
     """Send logs to the standard error, and say first what weakens this installation."""
     from entrypoints.logs import set_up_logs
 
     set_up_logs(settings)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(_StandardError())
     for notice in settings.notices:
         logging.getLogger(__name__).warning(notice)
 
@@ -57,17 +82,22 @@ def deployed_settings(*, needs_secret: bool = True) -> Settings:
 def settings_of_running(data_dir: Path) -> Settings:
     """Return the settings for a command beside a service that runs: as `up` has them where no database is named.
 
-    Raises SettingsError; CommandFailed where there is neither a database nor a data directory.
+    Raises SettingsError; NotRunning; CommandFailed where there is neither a database nor a data directory.
     """
     settings = local_settings()
     if settings.database_url is not None:
         return deployed_settings()
     directory = DataDirectory(data_dir)
-    if not (directory.path / "postgres").is_dir():
-        raise CommandFailed(
-            f"PAYMENTS_DATABASE_URL is not set, and there is no data of `payments up` in {directory.path}: "
-            "start `payments up` there, or name it with --data-dir."
+    if not directory.has_database():
+        unset = (
+            "PAYMENTS_DATABASE_URL is" if settings.secret_key else "PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY are"
         )
+        raise CommandFailed(
+            f"{unset} not set, and there is no data of `payments up` in {directory.path}: "
+            "start `payments up` there, name it with --data-dir, or set what .env.example shows."
+        )
+    if not directory.is_held():
+        raise NotRunning(directory)
     from entrypoints.wiring import embedded_urls
 
     database_url, redis_url = embedded_urls(directory.path)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
+import sys
+import time
+from collections.abc import Generator
 from pathlib import Path
 from typing import Final
 
 DEFAULT: Final = Path(".payments")
 SECRET_KEY_BYTES: Final = 32
 SECRET_KEY_LENGTH_MIN: Final = 32
+LOCK: Final = "lock"
+LOCK_TRIES: Final = 3
+LOCK_EVERY_SECONDS: Final = 0.05
+"""Who only looks whether it is held holds it for an instant."""
 
 
 class DataDirectoryUnusable(Exception):
@@ -46,13 +54,52 @@ class DataDirectory:
         """Write a file that its owner alone can read, in place of the one that is there."""
         self._scratch(name, text).replace(self.path / name)
 
-    def secret_key(self) -> str:
-        """Return the secret key that is kept here, made once.
+    @contextlib.contextmanager
+    def held(self) -> Generator[None, None, None]:
+        """Hold the directory for one `up` while the block runs; raise DataDirectoryUnusable where another one does."""
+        descriptor = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            if not any(_taken(descriptor, wait=tries > 0) for tries in range(LOCK_TRIES)):
+                holder = os.pread(descriptor, 20, 0).decode(errors="replace")
+                raise DataDirectoryUnusable(
+                    f"Another `payments up` (process {holder}) runs on the data directory {self.path}: "
+                    "stop it, or choose another with --data-dir."
+                )
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, str(os.getpid()).encode(), 0)
+            yield
+        finally:
+            os.close(descriptor)
 
-        Raises DataDirectoryUnusable where it is damaged: with another key, sessions and webhook secrets are lost.
+    def is_held(self) -> bool:
+        """Say whether an `up` runs on this directory now."""
+        try:
+            descriptor = os.open(self.path / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            return not _taken(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def has_database(self) -> bool:
+        """Say whether an `up` had a Postgres of its own here."""
+        return (self.path / "postgres").is_dir()
+
+    def secret_key(self) -> str:
+        """Return the secret key that is kept here, made once, before any data.
+
+        Raises DataDirectoryUnusable where it is damaged or gone: with another key, sessions and webhook secrets are
+        lost, and nobody but a person decides that.
         """
         path = self.path / "secret_key"
+        cure = (
+            "put the old one back, or set PAYMENTS_SECRET_KEY to it. Where it is lost, so are sessions and webhook "
+            f"secrets: `openssl rand -base64 32 > {path}` goes on without them, `rm -r {self.path}` starts afresh."
+        )
         if not path.exists():
+            if self.has_database():
+                raise DataDirectoryUnusable(f"The secret key {path} is missing, and the data needs it: {cure}")
             scratch = self._scratch("secret_key", secrets.token_urlsafe(SECRET_KEY_BYTES) + "\n")
             try:
                 os.link(scratch, path)  # unlike a rename it never replaces the key of a start that was faster
@@ -62,9 +109,7 @@ class DataDirectory:
                 scratch.unlink()
         key = (self.read("secret_key") or "").strip()
         if len(key) < SECRET_KEY_LENGTH_MIN:
-            raise DataDirectoryUnusable(
-                f"{path} is damaged: restore it, or remove it (sessions and webhook secrets are then lost)."
-            )
+            raise DataDirectoryUnusable(f"The secret key {path} is damaged, and the data needs it: {cure}")
         return key
 
     def _scratch(self, name: str, text: str) -> Path:
@@ -75,3 +120,18 @@ class DataDirectory:
             stream.flush()
             os.fsync(descriptor)
         return path
+
+
+def _taken(descriptor: int, *, wait: bool = False) -> bool:
+    """Take the lock, after a moment if `wait`, and say whether it is ours; the kernel frees it with its holder."""
+    if sys.platform == "win32":
+        return True  # where `up` says that it cannot run
+    import fcntl  # not on Windows
+
+    if wait:
+        time.sleep(LOCK_EVERY_SECONDS)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from entrypoints.cli.data_directory import DEFAULT
+from entrypoints.cli.errors import CommandFailed
 
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
@@ -26,9 +27,19 @@ def merchant() -> None:
     """Manage merchants' accounts."""
 
 
+def _address(_ctx: click.Context, _parameter: click.Parameter, email: str) -> str:
+    """Refuse what cannot be an address before anything is asked; the core, whose rule it is, looks closer."""
+    from payments_core.merchant import EMAIL_LENGTH_MAX
+
+    local, _, domain = email.strip().rpartition("@")
+    if not local or "." not in domain or len(email.strip()) > EMAIL_LENGTH_MAX:
+        raise click.BadParameter(f"must be an e-mail address of at most {EMAIL_LENGTH_MAX} characters.")
+    return email
+
+
 @merchant.command(short_help="Open an account and print its API key, once.", epilog=EXAMPLE)
-@click.option("--email", required=True)
-@click.option("--name")
+@click.option("--email", required=True, callback=_address, help="The account's name at log-in.")
+@click.option("--name", help="What the shop is called.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking.")
 @click.option(
     "--data-dir",
@@ -52,9 +63,24 @@ def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -
 
 
 def _password(from_stdin: bool) -> str:
-    if not from_stdin:
-        return click.prompt("Password", hide_input=True, confirmation_prompt=True)
-    return sys.stdin.readline().rstrip("\r\n")
+    if from_stdin:
+        return _long_enough(sys.stdin.readline().rstrip("\r\n"))
+    if not sys.stdin.isatty():
+        raise CommandFailed("No terminal to ask for the password: use --password-stdin.")
+    from payments_core.merchant import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
+
+    asked = f"Password ({PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters)"
+    password: str = click.prompt(asked, hide_input=True, confirmation_prompt="Again", value_proc=_long_enough)
+    return password
+
+
+def _long_enough(password: str) -> str:
+    """Refuse a length that the core refuses, before anything slow; at the prompt it is asked for again."""
+    from payments_core.merchant import PASSWORD_LENGTH_MAX, PASSWORD_LENGTH_MIN
+
+    if not PASSWORD_LENGTH_MIN <= len(password) <= PASSWORD_LENGTH_MAX:
+        raise click.UsageError(f"The password must have {PASSWORD_LENGTH_MIN} to {PASSWORD_LENGTH_MAX} characters.")
+    return password
 
 
 async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:

@@ -30,10 +30,12 @@ def migrate_command() -> None:
 
 async def _migrate(settings: Settings) -> None:
     from entrypoints.cli.screen import Screen
+    from entrypoints.cli.watch import require_database
     from entrypoints.wiring import migrate, missing
 
     screen = Screen()
     with screen.working("Looking at the database", "Database looked at"):
+        await require_database(settings)
         lacking = await missing(settings)
     with screen.working("Migrating the database", "Database migrated"):
         await migrate(settings)  # also where nothing is missing: the sandbox's schema has no revisions

@@ -5,6 +5,8 @@ Results go to the standard output, progress to the standard error.
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -29,6 +31,15 @@ class Screen:
     def line(self, text: str = "", *, style: str | None = None) -> None:
         """Print a line of the result."""
         self.out.print(text, style=style)
+
+    async def load(self, module: str, doing: str) -> None:
+        """Import a module that takes seconds, say so from the first moment, and let a signal not wait for it."""
+        if self.progress.is_terminal:
+            with self.progress.status(f"{doing} …"):
+                await asyncio.to_thread(importlib.import_module, module)
+        else:
+            self.progress.print(f"{doing} …")
+            await asyncio.to_thread(importlib.import_module, module)
 
     @contextmanager
     def working(self, doing: str, done: str) -> Generator[None, None, None]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Never
+from typing import TYPE_CHECKING, Final, Never
 
 from entrypoints.cli.errors import CommandFailed
+from payments_core.errors import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from entrypoints.services import Services
+    from entrypoints.settings import Settings
+
+DATABASE_CURE: Final = "start it, create what it lacks, or set PAYMENTS_DATABASE_URL right"
 
 
 async def require_vital(services: Services) -> None:
@@ -18,7 +22,18 @@ async def require_vital(services: Services) -> None:
     for check in services.vital.values():
         wrong = await check()
         if wrong is not None:
+            await require_database(services.settings)
             raise CommandFailed(wrong)
+
+
+async def require_database(settings: Settings) -> None:
+    """Raise CommandFailed with the cause and its cure, where the database does not answer."""
+    from entrypoints.wiring import see_database
+
+    try:
+        await see_database(settings)
+    except Unavailable as error:
+        raise CommandFailed(f"{error.message}: {DATABASE_CURE}; `payments doctor` shows more.") from None
 
 
 async def until_one_ends(parts: Collection[asyncio.Task[None]]) -> Never:

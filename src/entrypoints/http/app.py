@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from typing import Any, Final, cast
+from urllib.parse import unquote
 
 from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
@@ -15,7 +17,7 @@ from entrypoints.http.health import health_handlers
 from entrypoints.http.operations import Operation
 from entrypoints.http.pipeline import handlers_of
 from entrypoints.http.problems import problem_reply
-from entrypoints.http.request_context import RequestContext
+from entrypoints.http.request_context import RequestContext, path_as_sent
 from entrypoints.http.resources import (
     accounts,
     api_keys,
@@ -28,6 +30,7 @@ from entrypoints.http.resources import (
 )
 from entrypoints.logs import request_id
 from entrypoints.services import Services
+from payments_core import NotFound
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
@@ -41,6 +44,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 )
 NO_ROUTE: Final = "none"
 """The route under which requests are counted and logged that met none."""
+_ENCODED_SLASH: Final = re.compile(rb"%2[Ff]")
 _log: Final = logging.getLogger(__name__)
 
 
@@ -85,14 +89,16 @@ class _Application(Litestar):
             return
         request: HTTPScope = scope
         answer = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
-        if request["method"] == "HEAD":
-            # A copy: the server looks at its own scope to know that no body follows.
-            request = request.copy()
-            request["method"] = "GET"
+        request = _as_routed(request)
         token = request_id.set(answer.context.request_id)
         started = time.perf_counter()
         try:
-            await super().__call__(request, receive, answer)
+            if b"//" in path_as_sent(request):
+                # Litestar would pass over the empty segment: one call would have many names.
+                nothing = NotFound("A path has no empty segments: write single slashes.")
+                await problem_reply(nothing, answer.context)(request, cast(Receive, receive), answer)
+            else:
+                await super().__call__(request, receive, answer)
         finally:
             request_id.reset(token)
             route = request.get("path_template") or NO_ROUTE
@@ -100,6 +106,19 @@ class _Application(Litestar):
             self.services.metrics.request_done(route, answer.method, answer.status, seconds)
             if _log.isEnabledFor(logging.INFO):
                 _log_end(answer, route, seconds)
+
+
+def _as_routed(request: HTTPScope) -> HTTPScope:
+    """Return the request as Litestar is to see it: HEAD as GET, and no slash that was percent-encoded parts a path."""
+    # Copies: the server looks at its own scope to know that no body follows.
+    if request["method"] == "HEAD":
+        request = request.copy()
+        request["method"] = "GET"
+    path = path_as_sent(request)
+    if _ENCODED_SLASH.search(path) is not None:
+        request = request.copy()
+        request["path"] = unquote(_ENCODED_SLASH.sub(b"%252F", path).decode("latin-1"))
+    return request
 
 
 def _log_end(answer: _Answer, route: str, seconds: float) -> None:

@@ -12,20 +12,24 @@ from payments_core import Caller, Forbidden, Scope, TooMany
 from payments_core.limits import API_PER_MERCHANT
 
 CREDENTIAL_LENGTH_MAX: Final = 4_096
-API_KEY_PREFIX: Final = "sk_"
+KEY_PREFIXES: Final = ("sk_", "pk_")
+"""What no access token begins with. A payment key is none either, and is told so as one."""
+HOW: Final = "Send `Authorization: Token sk_test_…` (or `Bearer …`)."
 _HEADER: Final = re.compile(rf"(token|bearer) +([A-Za-z0-9._~+/=-]{{1,{CREDENTIAL_LENGTH_MAX}}})", re.IGNORECASE)
 
 
 async def authenticate(services: Services, context: RequestContext) -> Caller:
     """Return the caller; raise Refusal (`authentication_required`), InvalidCredentials, Forbidden (`suspended`)."""
     headers = context.all(b"authorization")
-    if len(headers) != 1:
-        raise Refusal("authentication_required", None if not headers else "There is more than one credential.")
+    if not headers:
+        raise Refusal("authentication_required", f"There is no Authorization header. {HOW}")
+    if len(headers) > 1:
+        raise Refusal("authentication_required", f"There is more than one Authorization header. {HOW}")
     found = _HEADER.fullmatch(headers[0])
     if found is None:
-        raise Refusal("authentication_required", "The Authorization header is not one that this service reads.")
+        raise Refusal("authentication_required", f"The Authorization header is not one that this service reads. {HOW}")
     scheme, credential = found[1].lower(), found[2]
-    if scheme == "token" or credential.startswith(API_KEY_PREFIX):
+    if scheme == "token" or credential.startswith(KEY_PREFIXES):
         return await services.payments.authenticator.by_api_key(credential)
     return await services.payments.authenticator.by_access_token(credential)
 

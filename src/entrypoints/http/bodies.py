@@ -21,6 +21,8 @@ B = TypeVar("B", bound=msgspec.Struct)
 
 LENGTH_DIGITS_MAX: Final = 20
 _JSON_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE)
+_BYTE: Final = re.compile(r"\(byte ([0-9]+)\)$")
+"""Where msgspec says that it stopped, counted from 0; it says nothing where the text ended too early."""
 _decode: Final = msgspec.json.Decoder(strict=True).decode
 
 
@@ -50,7 +52,9 @@ async def _receive_all(receive: Receive) -> bytes:
 
 
 def check_content_type(context: RequestContext) -> None:
-    """Raise Refusal (`unsupported_media_type`) unless the body is said to be JSON in UTF-8."""
+    """Raise Refusal (`unsupported_media_type`) unless the body is said to be JSON in UTF-8, as it is."""
+    if any(coding.lower() != "identity" for coding in context.all(b"content-encoding")):
+        raise Refusal("unsupported_media_type", "Compressed bodies are not read: send it without Content-Encoding.")
     types = context.all(b"content-type")
     if len(types) != 1 or (types[0] != "application/json" and _JSON_TYPE.fullmatch(types[0]) is None):
         raise Refusal("unsupported_media_type")
@@ -60,9 +64,9 @@ def parse_object(body: bytes) -> dict[str, Json]:
     """Return the JSON object; raise Refusal (`malformed_json`), or Invalid for duplicate keys and NULs."""
     try:
         parsed = _decode(body)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
         # msgspec's errors are ValueErrors, those of text that is not UTF-8 too; their words may quote the text.
-        raise Refusal("malformed_json", _why_malformed(body)) from None
+        raise Refusal("malformed_json", _why_malformed(body, error)) from None
     if not isinstance(parsed, dict):
         raise Refusal("malformed_json", "The body is JSON, but not an object: {…}.")
     # A colon for each pair, and more only inside strings or for keys that come twice.
@@ -73,12 +77,31 @@ def parse_object(body: bytes) -> dict[str, Json]:
     return cast(dict[str, Json], parsed)
 
 
-def _why_malformed(body: bytes) -> str:
+def _why_malformed(body: bytes, error: Exception) -> str:
+    """Say what is wrong with it and where, and nothing of what stands there."""
     if not body.strip():
         return "The body is empty; a JSON object is needed."
     if body.startswith(b"\xef\xbb\xbf"):
         return "The body begins with a byte order mark; JSON has none (RFC 8259, section 8.1)."
-    return "The body is not well-formed JSON in UTF-8."
+    try:
+        body.decode()
+    except UnicodeDecodeError as not_utf8:
+        return f"The body is not UTF-8 {_place(body, not_utf8.start)}."
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply."
+    if isinstance(error, msgspec.ValidationError):
+        return "The body holds a number beyond all bounds."
+    if (found := _BYTE.search(str(error))) is None:
+        return f"The body is cut short: its JSON is not complete {_place(body, len(body))}."
+    return f"The body is not well-formed JSON {_place(body, int(found[1]))}."
+
+
+def _place(body: bytes, offset: int) -> str:
+    """Return the line and the column, in characters from 1, of a byte in what is UTF-8 up to there."""
+    line_start = body.rfind(b"\n", 0, offset) + 1
+    line = body.count(b"\n", 0, offset) + 1
+    column = len(body[line_start:offset].decode(errors="replace")) + 1
+    return f"at line {line}, column {column}"
 
 
 def _count_pairs(parsed: object) -> int:

@@ -139,6 +139,7 @@ def _walk(body: Mapping[str, Json], type: type[msgspec.Struct]) -> Iterator[Faul
 
 
 def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
+    example = _example(type)
     if _is_time(type) and isinstance(value, str):
         if isinstance(found := parse_time(path, value), Fault):
             yield found
@@ -157,7 +158,7 @@ def _faults_of(path: str, value: Json, type: inspect.Type) -> Iterator[Fault]:
         if _is(value, option):
             return
     wanted = " or ".join(_name(option) for option in options)
-    yield _fault(path, "wrong_type", f"Must be {wanted}.")
+    yield _fault(path, "wrong_type", f"Must be {wanted}{example}.")
 
 
 def _is(value: Json, type: inspect.Type) -> bool:
@@ -176,6 +177,12 @@ def _is(value: Json, type: inspect.Type) -> bool:
 
 def _name(option: inspect.Type) -> str:
     return _NAMES.get(type(option), "another type")
+
+
+def _example(type: inspect.Type) -> str:
+    """Return words with an example of a field whose form is not said by its type: an amount is a string of digits."""
+    schema = (type.extra_json_schema or {}) if isinstance(type, inspect.Metadata) else {}
+    return f', such as "{schema["examples"][0]}"' if "pattern" in schema else ""
 
 
 def _is_time(type: inspect.Type) -> bool:

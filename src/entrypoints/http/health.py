@@ -16,6 +16,8 @@ from entrypoints.services import Check, Services
 LIVE_PATH: Final = "/health/live"
 READY_PATH: Final = "/health/ready"
 CHECK_SECONDS_MAX: Final = 5.0
+FINE: Final = "ok"
+"""What is said of a thing with which nothing is wrong."""
 PUBLIC: Final = {"public": True}
 
 
@@ -24,7 +26,7 @@ def health_handlers(services: Services) -> list[HTTPRouteHandler]:
 
     @route(LIVE_PATH, http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def live() -> Reply:
-        return _reply(200, "ok", {})
+        return _reply(200, FINE, {})
 
     @route(READY_PATH, http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def ready() -> Reply:
@@ -32,7 +34,7 @@ def health_handlers(services: Services) -> list[HTTPRouteHandler]:
         checks = {**vital, **useful}
         if any(vital.values()):
             return _reply(503, "unavailable", checks)
-        return _reply(200, "degraded" if any(useful.values()) else "ok", checks)
+        return _reply(200, "degraded" if any(useful.values()) else FINE, checks)
 
     return [live, ready]
 
@@ -50,7 +52,8 @@ async def _look_once(check: Check) -> str | None:
 
 
 def _reply(status: int, word: str, checks: Mapping[str, str | None]) -> Reply:
-    reply = Reply(status, (*JSON, NO_STORE), msgspec.json.encode({"status": word, "checks": checks}))
+    told = {name: wrong or FINE for name, wrong in checks.items()}
+    reply = Reply(status, (*JSON, NO_STORE), msgspec.json.encode({"status": word, "checks": told}))
     if status == 503:
         reply.headers.append((b"retry-after", b"1"))
     return reply

@@ -20,7 +20,7 @@ from entrypoints.http.etags import ANY, SHARED_HEADERS, TTL_SECONDS, Question, e
 from entrypoints.http.operations import OPERATION, Call, Operation
 from entrypoints.http.problems import problem_reply
 from entrypoints.http.query import read_query
-from entrypoints.http.request_context import RequestContext
+from entrypoints.http.request_context import RequestContext, path_as_sent
 from entrypoints.http.responses import BARE, JSON, NO_STORE, Reply
 from entrypoints.services import Services
 from payments_core import Answer, NotFound, Once, describe
@@ -120,7 +120,7 @@ def _ids(request: AnyRequest) -> Mapping[str, str]:
 
 def _key_of_path(request: AnyRequest) -> str:
     """Return the last part of the path as it was sent: an idempotency key may hold slashes and blanks."""
-    raw = request.scope["raw_path"].partition(b"?")[0].removesuffix(b"/")
+    raw = path_as_sent(request.scope).removesuffix(b"/")
     operation: Operation = request.route_handler.opt[OPERATION]
     parts_before = operation.path.partition("{")[0].count("/")
     return unquote_to_bytes(raw.split(b"/", parts_before)[-1]).decode("latin-1")

@@ -25,6 +25,11 @@ class Kind:
     cure: str
     retryable: bool = False
 
+    @property
+    def detail(self) -> str:
+        """What is said where nothing more is known of the request: what it means, and what to do."""
+        return f"{self.explanation} {self.cure}"
+
 
 def _kind(status: int, code: str, title: str, explanation: str, cure: str, *, retryable: bool = False) -> Kind:
     return Kind(code=code, status=status, title=title, explanation=explanation, cure=cure, retryable=retryable)
@@ -204,8 +209,8 @@ _ALL: Final = (
         405,
         "method_not_allowed",
         "Method not allowed",
-        "This path exists, but not with this method; the header Allow names those that it has.",
-        "Use one of the methods that Allow names.",
+        "This path exists, but not with this method.",
+        "Use one of the methods that the header Allow names.",
     ),
     _kind(
         408,
@@ -262,8 +267,8 @@ _ALL: Final = (
         415,
         "unsupported_media_type",
         "Unsupported media type",
-        "Bodies are JSON in UTF-8, and say so.",
-        "Send the header `Content-Type: application/json`.",
+        "Bodies are JSON in UTF-8 and say so, without a Content-Encoding.",
+        "Send the header `Content-Type: application/json`, and the body uncompressed.",
     ),
     _kind(
         422,

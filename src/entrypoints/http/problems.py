@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -39,7 +40,7 @@ class Refusal(Exception):
     def __init__(self, code: str, detail: str | None = None) -> None:
         super().__init__(code)
         self.kind = KINDS[code]
-        self.detail = detail or self.kind.explanation
+        self.detail = detail or self.kind.detail
 
 
 def rate_limit_headers(allowance: Allowance) -> list[tuple[bytes, bytes]]:
@@ -75,7 +76,7 @@ def _of_core(error: PaymentsError, context: RequestContext) -> Reply:
         # An adapter's words may name hosts and tables: they are for the log, not for the merchant.
         _log.warning("request failed", code=kind.code, request_id=context.request_id, error=error.message)
         return _reply(kind, None, context)
-    faults = error.faults if isinstance(error, Invalid) else ()
+    faults = [_spoken(fault) for fault in error.faults] if isinstance(error, Invalid) else ()
     detail = " ".join(f"{fault.field}: {fault.message}".lstrip(": ") for fault in faults) or error.message
     reply = _reply(kind, detail, context, code=error.code, faults=faults, retryable=error.retryable)
     if isinstance(error, TooMany):
@@ -86,6 +87,12 @@ def _of_core(error: PaymentsError, context: RequestContext) -> Reply:
             (b"retry-after", str(_seconds(error.allowance)).encode()),
         ]
     return reply
+
+
+def _spoken(fault: Fault) -> Fault:
+    """Return the fault with a whole sentence: adapters say why they refuse in the middle of others' sentences."""
+    message = fault.message[:1].upper() + fault.message[1:]
+    return replace(fault, message=message if message.endswith((".", "?", "!")) else f"{message}.")
 
 
 def _of_framework(error: HTTPException, context: RequestContext) -> Reply:
@@ -116,7 +123,7 @@ def _reply(
         "type": f"/problems/{code if code in KINDS else kind.code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": detail or kind.explanation,
+        "detail": detail or kind.detail,
         "code": code,
         "retryable": kind.retryable if retryable is None else retryable,
         "request_id": context.request_id,

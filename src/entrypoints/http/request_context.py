@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias, cast
+from urllib.parse import quote
 
 from litestar.types import Scope
 
@@ -15,7 +16,9 @@ REQUEST_ID_LENGTH_MAX: Final = 128
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
 _LOOKED_AT: Final = frozenset(
     {
+        b"accept",
         b"authorization",
+        b"content-encoding",
         b"content-length",
         b"content-type",
         b"idempotency-key",
@@ -64,6 +67,11 @@ class RequestContext:
     def of(cls, scope: Scope) -> RequestContext:
         """Return what was noted of this request."""
         return cast(RequestContext, scope["state"][_STATE_KEY])
+
+
+def path_as_sent(scope: Scope) -> bytes:
+    """Return the path still percent-encoded; servers need not keep it, and some keep the query with it."""
+    return scope.get("raw_path", b"").partition(b"?")[0] or quote(scope["path"]).encode()
 
 
 def client_address(scope: Scope, context: RequestContext, trusted: Networks) -> str:

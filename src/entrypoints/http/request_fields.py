@@ -71,6 +71,12 @@ AMOUNT: Final = Meta(
     extra_json_schema={"pattern": AMOUNT_PATTERN},
 )
 
+SANDBOX_SCRIPTS: Final = (
+    "`pm_approve` (also when left out), `pm_decline_insufficient_funds`, `pm_decline_expired`, `pm_decline_fraud`, "
+    "`pm_timeout_charged`, `pm_timeout_not_charged`, `pm_error_once`, `pm_slow`, `pm_refund_fails`, "
+    "`pm_refund_returned_late` or `pm_corrected_late`; any other is declined"
+)
+
 
 def time(description: str, example: str) -> Meta:
     """Return what the document says of a time; by its format, bodies are searched for times that are none."""

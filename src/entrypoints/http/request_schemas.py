@@ -18,6 +18,7 @@ from entrypoints.http.request_fields import (
     NAME,
     NEW_PASSWORD,
     PASSWORD,
+    SANDBOX_SCRIPTS,
     URL,
     EventName,
     Livemode,
@@ -151,7 +152,7 @@ class PayBody(_Body, frozen=True):
     payment_method: Annotated[
         str | None,
         text(
-            "What the gateway charges; required in live mode. In test mode it scripts the outcome.",
+            f"What the gateway charges; required in live mode. In test mode it scripts the outcome: {SANDBOX_SCRIPTS}.",
             "pm_approve",
             longest=PAYMENT_METHOD_LENGTH_MAX,
         ),

@@ -277,6 +277,6 @@ class Health(Struct, frozen=True):
 
     status: Annotated[str, Meta(description="`ok`, `degraded` or `unavailable`.", examples=["ok"])]
     checks: Annotated[
-        dict[str, str | None],
-        Meta(description="For each thing looked at: null, or what is wrong with it.", examples=[{"store": None}]),
+        dict[str, str],
+        Meta(description="For each thing looked at: `ok`, or what is wrong with it.", examples=[{"store": "ok"}]),
     ] = {}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from payments_core.errors import Forbidden, InvalidCredentials
 from payments_core.keys import digest, is_api_key
 from payments_core.merchant import ApiKeyKind, Caller, CredentialKind
 from payments_core.ports import AccessTokens, Clock, Credentials
+
+_NO_API_KEY: Final = "No valid API key: it is mistyped, unknown, expired or revoked."
+_PAYMENT_KEY: Final = "Payment keys (`pk_…`) don't authenticate: use an API key (`sk_…`)."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +27,7 @@ class Authenticator:
         now = self.clock.now()
         holder = await self.credentials.api_key(digest(secret)) if is_api_key(secret) else None
         if holder is None or not holder.key.is_valid(now):
-            raise InvalidCredentials("No valid API key; payment keys (`pk_…`) don't authenticate.")
+            raise InvalidCredentials(_PAYMENT_KEY if secret.startswith("pk_") else _NO_API_KEY)
         _refuse_suspended(holder.suspended)
         key = holder.key
         await self.credentials.touch(key.merchant, key.id, at=now)

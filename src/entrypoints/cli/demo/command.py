@@ -37,17 +37,18 @@ def demo() -> None:
     """
     from entrypoints.cli.signals import run
 
-    run(_demo())
+    run(_demo(begun=time.perf_counter()))
 
 
-async def _demo() -> None:
+async def _demo(*, begun: float) -> None:
     from entrypoints.cli.command_settings import LOCAL
     from entrypoints.cli.screen import Screen
-    from entrypoints.cli.up.embedded_servers import own_servers
     from entrypoints.http.server import bind
 
     screen = Screen()
-    begun = time.perf_counter()
+    await screen.load("entrypoints.cli.up.embedded_servers", "Starting")
+    from entrypoints.cli.up.embedded_servers import own_servers
+
     settings = replace(LOCAL, secret_key=secrets.token_urlsafe(SECRET_KEY_BYTES), metrics_port=0, log_level="warning")
     with (
         tempfile.TemporaryDirectory(prefix="payments-demo-") as directory,
@@ -70,7 +71,8 @@ async def _demo() -> None:
                 serving(story.receiver, hook),
             ):
                 await tell(story, screen)
-    screen.line(f"Everything as promised, in {time.perf_counter() - begun:.1f} s; nothing is left behind.")
+    seconds = time.perf_counter() - begun
+    screen.line(f"Everything as promised, in {seconds:.1f} s with start and end; nothing is left behind.")
 
 
 async def tell(story: Story, screen: Screen) -> None:

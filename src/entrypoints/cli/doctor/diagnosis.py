@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from entrypoints.cli.data_directory import DataDirectory
 from entrypoints.cli.errors import first_of, line_of
+from entrypoints.cli.watch import DATABASE_CURE
 from payments_core.errors import Unavailable
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def diagnose(data_dir: Path) -> AsyncIterator[Finding]:
         settings, findings = _settings(directory)
     except Exception as error:  # whatever is wrong with the environment is a finding
         settings, findings = None, [_wrong("settings", line) for line in line_of(first_of(error)).splitlines()]
+        findings += _misspelt()
     for finding in (*findings, _directory(directory)):
         yield finding
     if settings is None:
@@ -63,7 +65,7 @@ def _packages() -> Iterator[Finding]:
             cure = "uninstall the package that it belongs to"
             yield _wrong("packages", f"{name} of this project is hidden by {spec.origin}: {cure}")
         else:
-            yield Finding(good=True, name="packages", text=f"{name} is ours")
+            yield Finding(good=True, name="packages", text=f"no other package called {name} is in the way")
 
 
 def _extras() -> Iterator[Finding]:
@@ -79,16 +81,41 @@ def _extras() -> Iterator[Finding]:
 
 
 def _settings(directory: DataDirectory) -> tuple[Settings | None, list[Finding]]:
-    from entrypoints.cli.command_settings import settings_of_running
+    from entrypoints.cli.command_settings import NotRunning, local_settings, settings_of_running
 
-    settings = settings_of_running(directory.path)
+    try:
+        settings = settings_of_running(directory.path)
+    except NotRunning as error:
+        return None, [*_parsed(local_settings()), _wrong("service", error.message)]
+    return settings, _parsed(settings)
+
+
+def _parsed(settings: Settings) -> list[Finding]:
     weak = [Finding(good=None, name="settings", text=notice) for notice in settings.notices]
-    return settings, weak or [Finding(good=True, name="settings", text=f"{settings.env}, all of them parse")]
+    return weak or [Finding(good=True, name="settings", text=f"{settings.env}, all of them parse")]
+
+
+def _misspelt() -> list[Finding]:
+    """Return what is told of unknown names, which settings that do not parse keep from being told."""
+    from dotenv import dotenv_values
+
+    from entrypoints.settings import ENV_FILE, unknown_names
+
+    try:
+        written = dotenv_values(ENV_FILE, interpolate=False) if ENV_FILE.is_file() else {}
+    except (OSError, ValueError):  # told already
+        written = {}
+    lines = unknown_names(dict.fromkeys((*written, *os.environ), ""))
+    return [Finding(good=None, name="settings", text=line) for line in lines]
 
 
 def _directory(directory: DataDirectory) -> Finding:
     path = directory.path
     if not path.exists():
+        above = next(parent for parent in path.parents if parent.exists())
+        if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+            cure = "choose another with --data-dir"
+            return _wrong("data directory", f"{path} cannot be made, as {above} cannot be written: {cure}")
         return Finding(good=True, name="data directory", text=f"{path} is not there; `payments up` makes it")
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         return _wrong("data directory", f"{path} cannot be written: choose another with --data-dir")
@@ -121,7 +148,7 @@ async def _database(settings: Settings) -> Finding:
     try:
         seen = await see_database(settings)
     except Unavailable as error:
-        return _wrong("database", f"{error.message}; is it up, and PAYMENTS_DATABASE_URL right?")
+        return _wrong("database", f"{error.message}: {DATABASE_CURE}")
     return Finding(good=True, name="database", text=f"Postgres {seen.version} answers")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from datetime import UTC, datetime
 from typing import Final
 
 import click
@@ -20,10 +21,38 @@ Example, while `payments up` runs in another terminal:
 """
 
 
+def _secret(_ctx: click.Context, _parameter: click.Parameter, secret: str | None) -> str | None:
+    """Refuse what no signature can be verified with."""
+    from payments_core.webhook import SECRET_PREFIX, InvalidSignature, sign
+
+    if secret is None:
+        return None
+    try:
+        sign([secret], id="", at=datetime.now(UTC), body=b"")
+    except InvalidSignature as error:
+        raise click.BadParameter(f"{error}.") from None
+    if not secret.startswith(SECRET_PREFIX):
+        raise click.BadParameter(f"it must begin with {SECRET_PREFIX}.")
+    return secret
+
+
+def _url(_ctx: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    """Refuse an address without its scheme."""
+    if url is not None and not url.startswith(("http://", "https://")):
+        raise click.BadParameter(f"write http://{url.rpartition('://')[2]}")
+    return url
+
+
 @click.command(short_help="Receive, verify and show webhooks on this machine.", epilog=EXAMPLE)
 @click.option("--port", default=9999, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--secret", envvar="WEBHOOK_SECRET", help="The endpoint's `whsec_…`; without it nothing is verified.")
+@click.option(
+    "--secret",
+    envvar="WEBHOOK_SECRET",
+    show_envvar=True,
+    callback=_secret,
+    help="The endpoint's `whsec_…`; without it nothing is verified.",
+)
 @click.option(
     "--fail", "status", type=click.IntRange(STATUS_MIN, STATUS_MAX), help="Answer with this status instead of 204."
 )
@@ -31,9 +60,10 @@ Example, while `payments up` runs in another terminal:
     "--register",
     "api",
     metavar="URL",
+    callback=_url,
     help="Be an endpoint of this API (http://127.0.0.1:8000), verify with its secret, and remove it at the end.",
 )
-@click.option("--api-key", envvar="MERCHANT_API_KEY", help="The merchant's `sk_…`, for --register.")
+@click.option("--api-key", envvar="MERCHANT_API_KEY", show_envvar=True, help="The merchant's `sk_…`, for --register.")
 def listen(port: int, host: str, secret: str | None, status: int | None, api: str | None, api_key: str | None) -> None:
     """Receive webhooks on this machine and show each one.
 

@@ -50,22 +50,30 @@ def up(port: int, host: str, data_dir: Path) -> None:
     from entrypoints.http.server import bind
 
     settings = local_settings()
-    with contextlib.closing(bind(host, port)) as listener:
-        directory = DataDirectory(data_dir)
+    directory = DataDirectory(data_dir)
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(contextlib.closing(bind(host, port)))
         directory.make()
-        with contextlib.suppress(Stopped):
-            run(_up(settings, listener, directory))
+        if settings.database_url is None or settings.redis_url is None:
+            stack.enter_context(directory.held())
+        if settings.secret_key is None:
+            settings = replace(settings, secret_key=directory.secret_key())
+        stack.enter_context(contextlib.suppress(Stopped))
+        run(_up(settings, listener, directory))
 
 
 async def _up(settings: Settings, listener: socket.socket, directory: DataDirectory) -> None:
     from entrypoints.cli.screen import Screen
     from entrypoints.cli.signals import ending_within
-    from entrypoints.cli.up.embedded_servers import own_servers
+    from entrypoints.cli.watch import require_database
 
     screen = Screen()
+    await screen.load("entrypoints.cli.up.embedded_servers", "Starting")
+    from entrypoints.cli.up.embedded_servers import own_servers
+
+    if settings.database_url is not None:
+        await require_database(settings)
     async with own_servers(settings, directory.path, screen) as settings:
-        if settings.secret_key is None:
-            settings = replace(settings, secret_key=directory.secret_key())
         await ending_within(_serve(settings, listener, directory, screen), seconds=SERVICE_CLOSE_SECONDS)
 
 

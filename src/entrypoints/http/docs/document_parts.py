@@ -185,7 +185,7 @@ def _problem(code: str) -> dict[str, Any]:
         "type": f"/problems/{code}",
         "title": kind.title,
         "status": kind.status,
-        "detail": kind.explanation,
+        "detail": kind.detail,
         "code": code,
         "retryable": kind.retryable,
         "request_id": "req_0f8fad5bd9cb469fa165708673e3d2b1",

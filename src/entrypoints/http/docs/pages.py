@@ -21,11 +21,13 @@ from entrypoints.http.operations import Operation
 from entrypoints.http.problem_catalogue import KINDS, Kind
 from entrypoints.http.query import take_no_query
 from entrypoints.http.request_context import RequestContext
-from entrypoints.http.responses import BARE, DOCS, JSON, PAGE, Headers, Reply
+from entrypoints.http.responses import BARE, DOCS, JSON, NO_STORE, PAGE, Headers, Reply
 from payments_core import NotFound
 
 SCHEMA_PATH: Final = "/schema/openapi.json"
 DOCS_PATH: Final = "/docs"
+API_PATH: Final = "/api"
+"""The foot of all calls, which people look at too."""
 PROBLEMS_PATH: Final = "/problems"
 _ASKED_AGAIN: Final = (b"cache-control", b"no-cache")
 _CODE: Final = re.compile(r"`([^`]+)`")
@@ -45,7 +47,7 @@ def page_handlers(operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
     def document() -> bytes:
         return msgspec.json.encode(make_document(operations))
 
-    @route("/", http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
+    @route(["/", API_PATH], http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def landing(request: AnyRequest) -> Reply:
         return _reply(request, PAGE, _LANDING)
 
@@ -66,16 +68,21 @@ def page_handlers(operations: Sequence[Operation]) -> list[HTTPRouteHandler]:
 
     @route(PROBLEMS_PATH, http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def problems(request: AnyRequest) -> Reply:
-        return _reply(request, PAGE, _problem_list())
+        return _reply(request, PAGE, _problem_list("Problems"))
 
     @route(f"{PROBLEMS_PATH}/{{code:str}}", http_method=["GET", "HEAD"], opt=PUBLIC, before_request=take_no_query)
     async def problem(request: AnyRequest) -> Reply:
         kind = KINDS.get(request.path_params["code"])
-        if kind is None:
-            raise NotFound("There is no such problem.")
-        return _reply(request, PAGE, _problem_page(kind))
+        return _no_such_problem(request) if kind is None else _reply(request, PAGE, _problem_page(kind))
 
     return [landing, schema, docs, asset, problems, problem]
+
+
+def _no_such_problem(request: AnyRequest) -> Reply:
+    """Answer a browser with the list of those that there are; raise NotFound for any other client."""
+    if any("text/html" in given.lower() for given in RequestContext.of(request.scope).all(b"accept")):
+        return Reply(404, (*PAGE, NO_STORE), _problem_list("There is no such problem"))
+    raise NotFound(f"There is no such problem; {PROBLEMS_PATH} lists those that there are.")
 
 
 def _reply(request: AnyRequest, headers: Headers, body: bytes) -> Reply:
@@ -129,10 +136,10 @@ def _problem_page(kind: Kind) -> bytes:
     )
 
 
-def _problem_list() -> bytes:
+def _problem_list(title: str) -> bytes:
     rows = "".join(
         f'<tr><td class="status">{kind.status}</td>'
         f'<td><a href="{PROBLEMS_PATH}/{kind.code}"><code>{kind.code}</code></a></td><td>{escape(kind.title)}</td></tr>'
         for kind in KINDS.values()
     )
-    return _page("Problems", f'<table>{rows}</table><nav><a href="{DOCS_PATH}">Reference</a></nav>')
+    return _page(title, f'<table>{rows}</table><nav><a href="{DOCS_PATH}">Reference</a></nav>')

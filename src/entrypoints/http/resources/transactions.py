@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from entrypoints.http.operations import Call, NoBody, Operation, check_command, command, read
@@ -21,8 +22,9 @@ from entrypoints.http.response_schemas import Event, Transaction
 from payments_core import Answer, Scope
 from payments_core.checks import Faults
 from payments_core.describe import JsonObject
+from payments_core.errors import Fault
 from payments_core.ids import PaymentKeyId, TransactionId
-from payments_core.money import currency
+from payments_core.money import Currency, InvalidAmount, Money, currency
 from payments_core.page import Page
 from payments_core.ports import TransactionFilter
 from payments_core.transaction import REFUNDS_SHOWN_MAX, Status
@@ -33,7 +35,17 @@ PATH: Final = "/api/transactions/"
 ONE: Final = f"{PATH}{{id}}/"
 
 STATUS: Final = one_of("status", "Only with this status.", Status)
-PAYMENT_KEY: Final = text("payment_key", "Only through the payment key with this id (`key_…`).")
+
+
+def _payment_key_id(field: str, text: str) -> str | Fault:
+    if text.startswith("pk_"):
+        message = "Takes the `id` of a payment key (`key_…`), not its `key` (`pk_…`)."
+        return Fault(field=field, code="malformed", message=message)
+    return _ANY_ID.parse(field, text)
+
+
+_ANY_ID: Final = text("payment_key", "Only through the payment key with this id (`key_…`, not `pk_…`).")
+PAYMENT_KEY: Final = replace(_ANY_ID, parse=_payment_key_id)
 REFERENCE: Final = text("reference", "Only the one with this reference.")
 CUSTOMER_REFERENCE: Final = text("customer_reference", "Only with this reference of a customer.")
 MIN_AMOUNT: Final = amount("min_amount", "Only of this amount or more; together with `currency`.")
@@ -158,10 +170,21 @@ def _amounts(query: Query) -> dict[str, int]:
             continue
         if code is None:
             faults.add(parameter.name, "needs_currency", "Only together with `currency`.")
-        elif (money := faults.amount(parameter.name, given, currency(code))) is not None:
-            bounds[name] = money.amount_minor
+        elif (minor := _bound(faults, parameter.name, given, currency(code))) is not None:
+            bounds[name] = minor
     faults.raise_if_any()
     return bounds
+
+
+def _bound(faults: Faults, field: str, given: str, currency: Currency) -> int | None:
+    """Return the bound in minor units, or note what is wrong with it. Unlike what is paid, it may be zero."""
+    try:
+        return Money.parse(given, currency).amount_minor
+    except InvalidAmount as error:
+        if error.code == "not_positive":
+            return 0
+        faults.add(field, error.code, error.message)
+        return None
 
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
