@@ -6,6 +6,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
@@ -19,6 +20,9 @@ LIMIT_MAX: Final = 100
 LIMIT_DEFAULT: Final = 20
 CURSOR_LENGTH_MAX: Final = 300
 _BINDING_BYTES: Final = 9
+IDS: Final = re.compile(r"[a-z]{3}_[0-9A-Z]{26}")
+POSITIONS: Final = re.compile(r"[0-9]{1,18}")
+"""What the keys of a list look like: ids, or the positions of events."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,14 +63,19 @@ def write_cursor(position: Position, bound_to: Json) -> str:
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def read_cursor(cursor: str, bound_to: Json) -> Position:
-    """Return the position of a cursor; raise Invalid where it is malformed or belongs to another list."""
+def read_cursor(cursor: str, bound_to: Json, *, keys: re.Pattern[str]) -> Position:
+    """Return the position of a cursor; raise Invalid where it is malformed or belongs to another list.
+
+    The binding keeps lists apart and is no secret: that the key is one of the list's `keys` is checked as well.
+    """
     try:
         if len(cursor) > CURSOR_LENGTH_MAX:
             raise _bad_cursor()
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         match json.loads(base64.b64decode(padded, altchars=b"-_", validate=True)):
-            case [str(key), (0 | 1) as backwards, str(binding)] if binding == _binding(bound_to):
+            case [str(key), (0 | 1) as backwards, str(binding)] if binding == _binding(bound_to) and keys.fullmatch(
+                key
+            ):
                 return Position(key=key, backwards=bool(backwards))
             case _:
                 raise _bad_cursor()

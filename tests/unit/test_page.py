@@ -2,19 +2,21 @@
 
 import base64
 import json
+import re
 
 import pytest
 
 from payments_core.errors import Invalid
-from payments_core.page import Position, read_cursor, write_cursor
+from payments_core.page import IDS, POSITIONS, Position, read_cursor, write_cursor
 from payments_core.values import Json
 
+ID = "txn_0SGF9SGFB4D81Q99N8GAD3VEGM"
 BOUND: Json = ["mer_1", False, "transactions", {"status": None}]
 
 
-@pytest.mark.parametrize("position", [Position(key="txn_1"), Position(key="txn_1", backwards=True)])
+@pytest.mark.parametrize("position", [Position(key=ID), Position(key=ID, backwards=True)])
 def test_a_cursor_is_read_as_it_was_written(position: Position) -> None:
-    assert read_cursor(write_cursor(position, BOUND), BOUND) == position
+    assert read_cursor(write_cursor(position, BOUND), BOUND, keys=IDS) == position
 
 
 @pytest.mark.parametrize(
@@ -27,9 +29,9 @@ def test_a_cursor_is_read_as_it_was_written(position: Position) -> None:
     ],
 )
 def test_a_cursor_of_another_list_is_refused(other: Json) -> None:
-    cursor = write_cursor(Position(key="txn_1"), BOUND)
+    cursor = write_cursor(Position(key=ID), BOUND)
     with pytest.raises(Invalid):
-        read_cursor(cursor, other)
+        read_cursor(cursor, other, keys=IDS)
 
 
 def written(value: object) -> str:
@@ -53,4 +55,10 @@ def written(value: object) -> str:
 )
 def test_a_malformed_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid):
-        read_cursor(cursor, BOUND)
+        read_cursor(cursor, BOUND, keys=IDS)
+
+
+@pytest.mark.parametrize(("key", "keys"), [("x", IDS), ("txn_1", IDS), ("7", IDS), (ID, POSITIONS), ("-1", POSITIONS)])
+def test_a_cursor_whose_key_is_none_of_the_list_is_refused(key: str, keys: re.Pattern[str]) -> None:
+    with pytest.raises(Invalid):
+        read_cursor(write_cursor(Position(key=key), BOUND), BOUND, keys=keys)

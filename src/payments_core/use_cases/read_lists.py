@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -13,7 +14,17 @@ from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
 from payments_core.ids import EndpointId, EventId, RefundId, TransactionId
 from payments_core.merchant import Caller
-from payments_core.page import LIMIT_DEFAULT, LIMIT_MAX, Page, Position, Slice, read_cursor, write_cursor
+from payments_core.page import (
+    IDS,
+    LIMIT_DEFAULT,
+    LIMIT_MAX,
+    POSITIONS,
+    Page,
+    Position,
+    Slice,
+    read_cursor,
+    write_cursor,
+)
 from payments_core.ports import Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
 from payments_core.transaction import REFUNDS_SHOWN_MAX, Transaction
 from payments_core.values import Json, format_time
@@ -123,7 +134,7 @@ class Reader:
         async def read(view: View, window: Window) -> Slice[JsonObject]:
             return _described(await view.events(window, filter), describe.recorded_event)
 
-        return await self._page(caller, query, "events", filter, read)
+        return await self._page(caller, query, "events", filter, read, keys=POSITIONS)
 
     async def history(self, caller: Caller, id: TransactionId, query: ListQuery) -> Page[JsonObject]:
         """The events of one transaction and its refunds, the oldest first."""
@@ -132,7 +143,7 @@ class Reader:
             await view.transaction(id)
             return _described(await view.events(window, EventFilter(transaction=id)), describe.recorded_event)
 
-        return await self._page(caller, query, f"history:{id}", None, read)
+        return await self._page(caller, query, f"history:{id}", None, read, keys=POSITIONS)
 
     async def idempotency_key(self, caller: Caller, key: str) -> Seen[JsonObject]:
         async def read(view: View) -> JsonObject:
@@ -151,11 +162,13 @@ class Reader:
         name: str,
         filter: object,
         read: Callable[[View, Window], Awaitable[Slice[JsonObject]]],
+        *,
+        keys: re.Pattern[str] = IDS,
     ) -> Page[JsonObject]:
         if not 1 <= query.limit <= LIMIT_MAX:
             raise Invalid.field("limit", "out_of_range", f"Must be from 1 to {LIMIT_MAX}.")
         bound_to: Json = [caller.merchant, caller.livemode, name, _plain(filter)]
-        position = None if query.cursor is None else read_cursor(query.cursor, bound_to)
+        position = None if query.cursor is None else read_cursor(query.cursor, bound_to, keys=keys)
         async with self.views.view(caller.merchant, caller.livemode) as view:
             found = await read(view, Window(limit=query.limit, position=position))
             revision = view.revision
