@@ -165,8 +165,12 @@ async def _clock(settings: Settings) -> Finding:
 
 
 async def _migrations(settings: Settings) -> Finding:
-    from entrypoints.wiring import missing
+    from entrypoints.wiring import missing, see_database
 
+    try:
+        await see_database(settings)
+    except Unavailable:
+        return Finding(good=None, name="migrations", text="not looked at: the database does not answer")
     lacking = await missing(settings)
     if lacking:
         return _wrong("migrations", f"missing: {', '.join(lacking)}; run `payments migrate`")
