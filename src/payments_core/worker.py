@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import zlib
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
@@ -16,6 +17,7 @@ from payments_core.ids import DeliveryId, EndpointId, JobId
 from payments_core.job import CLAIM_BATCH_MAX, FAILURES_MAX, LEASE, Job
 from payments_core.payments import Payments
 from payments_core.ports import ClaimedDelivery, Claims, Clock
+from payments_core.use_cases.process_job import GatewayMisconfigured
 from payments_core.webhook import Delivery
 
 JOBS_IN_FLIGHT_MAX: Final = 2000
@@ -36,6 +38,7 @@ class End(StrEnum):
     DONE = "done"
     FAILED = "failed"
     DEAD = "dead"
+    PUT_OFF = "put_off"
     LOST = "lost"
     STORE_AWAY = "store_away"
 
@@ -126,7 +129,7 @@ class Worker:
         claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=LEASE)
         for job in claimed:
             work = _guarded(self._payments.processor.process(job), f"job {job.id}")
-            task = self._start(work, [job], [])
+            task = asyncio.create_task(self._or_handed_back(work, job))
             self._jobs[job.id, job.lease_token] = job, task
             task.add_done_callback(partial(self._job_ended, job))
         return len(claimed) == limit
@@ -144,38 +147,35 @@ class Worker:
             limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
         )
         for each in claimed:
-            work = _guarded(self._payments.deliver(each), f"delivery {each.delivery.id}")
-            task = self._start(work, [], [each.delivery])
+            task = asyncio.create_task(_guarded(self._payments.deliver(each), f"delivery {each.delivery.id}"))
             self._deliveries[each.delivery.id, each.delivery.lease_token] = each, task
             self._each[each.endpoint.id] += 1
             task.add_done_callback(partial(self._delivery_ended, each))
         return len(claimed) == limit
 
-    def _start(
-        self, work: Coroutine[object, object, End], jobs: Sequence[Job], deliveries: Sequence[Delivery]
-    ) -> asyncio.Task[End]:
-        async def ended() -> End:
-            end = await work
-            if end is End.STORE_AWAY:
-                await self._pause()
-                await self._hand_back(jobs, deliveries)
-            return end
+    async def _or_handed_back(self, work: Awaitable[End], job: Job) -> End:
+        """Do a job; where the store was too busy, hand it back before its lease runs out.
 
-        return asyncio.create_task(ended())
-
-    async def _pause(self) -> None:
-        try:
-            async with asyncio.timeout(PAUSE_SECONDS):
-                await self._stopping.wait()
-        except TimeoutError:
-            pass
+        Not so a delivery: it was posted already, and would be again before the store is well.
+        """
+        end = await work
+        if end is End.STORE_AWAY:
+            try:
+                # Spread by the id, so that all that met the same outage don't come back at once.
+                async with asyncio.timeout(PAUSE_SECONDS * (1 + zlib.crc32(job.id.encode()) / 2**32)):
+                    await self._stopping.wait()
+            except TimeoutError:
+                pass
+            await self._hand_back([job], [])
+        return end
 
     async def _hand_back(self, jobs: Sequence[Job], deliveries: Sequence[Delivery]) -> None:
         try:
             async with asyncio.timeout(HAND_BACK_SECONDS):
                 await self._claims.release(jobs, deliveries)
-        except (Unavailable, TimeoutError):
-            _log.warning("could not hand back %d leases; they run out by themselves", len(jobs) + len(deliveries))
+        except Exception as error:
+            count = len(jobs) + len(deliveries)
+            _log.warning("could not hand back %d leases, which run out by themselves: %r", count, error)
 
     def _job_ended(self, job: Job, task: asyncio.Task[End]) -> None:
         del self._jobs[job.id, job.lease_token]
@@ -203,6 +203,9 @@ async def _guarded(work: Awaitable[None], name: str) -> End:
     except Unavailable as error:
         _log.warning("%s: %s; it is tried again", name, error.message)
         return End.STORE_AWAY
+    except GatewayMisconfigured as error:
+        _log.error("%s waits for somebody to mend the gateway: %s", name, error.message)
+        return End.PUT_OFF
     except Exception:
         _log.exception("%s failed", name)
         return End.FAILED

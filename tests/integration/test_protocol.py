@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from entrypoints.http import protocol
+from entrypoints.http import protocol, server
 from entrypoints.http.server import bind, serving
 
 PATIENCE_SECONDS: Final = 10.0
@@ -142,6 +142,40 @@ async def test_the_rest_of_a_body_that_was_answered_already_does_not_hold_the_co
     monkeypatch.setattr(protocol, "REST_SECONDS", 0.1)
     head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 1000\r\n\r\n"
     assert (await answer_to(port, head, b"b")).endswith(b"POST|/early||")
+
+
+async def test_a_body_that_comes_after_its_answer_leaves_the_connection_to_the_keep_alive_time(
+    port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "KEEP_ALIVE_SECONDS", 1)
+    listener = bind("127.0.0.1", 0)
+    async with serving(echo, listener):
+        head = b"POST /early HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(listener.getsockname()[1]))
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            writer.write(head)
+            assert (await reader.readuntil(b"||")).endswith(b"POST|/early||")
+            writer.write(b"body")
+            assert await reader.read() == b""
+        writer.close()
+
+
+async def test_lines_between_requests_are_passed_over(port: int) -> None:
+    assert (await answer_to(port, get(close=False), b"\r\n", b"\r\n", get())).count(b"200 OK") == 2
+
+
+async def test_what_follows_a_request_is_refused_behind_its_answer(port: int) -> None:
+    slow = b"POST /a HTTP/1.1\r\n" + HOST + b"Content-Length: 4\r\n\r\nbody"
+    said = await answer_to(port, slow + b"nonsense\r\n\r\n")
+    assert said.index(b"POST|/a|body|") < said.index(b"HTTP/1.1 400")
+
+
+@pytest.mark.parametrize("size", [1, 1_000_000])
+async def test_nothing_is_taken_behind_a_chunked_body(port: int, size: int) -> None:
+    head = b"POST /a HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n"
+    pieces = [b"X: "] + [b"y" * min(size, 65_536)] * max(1, size // 65_536) + [b"\r\n\r\n"]
+    said = await answer_to(port, head, *pieces)
+    assert said == b"reset" or said.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431")), said
 
 
 async def test_an_upgrade_without_a_body_is_answered_as_if_it_had_not_asked(port: int) -> None:

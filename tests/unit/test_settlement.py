@@ -115,11 +115,8 @@ async def shop() -> Shop:
     return Shop(payments=payments, worker=worker, clock=clock, gateway=gateway, caller=caller, channel=channel)
 
 
-async def test_a_refund_of_a_charge_that_was_reversed_meanwhile_is_not_paid_out(shop: Shop) -> None:
-    id = await shop.pay(Approved(reference="ch_1", check_again_after=LATER))
-    shop.clock.move(LATER)
-    # The refund is promised, the correction comes first.
-    await shop.payments.refund(shop.caller, RefundTransaction(transaction=id))
+async def reverse(shop: Shop, id: TransactionId) -> None:
+    """Have a succeeded payment corrected, as a late word of the gateway would."""
     async with shop.payments._ports.begin() as work:
         transaction = await work.transactions.get(shop.caller.merchant, False, id)
         attempt = await work.attempts.of(shop.caller.merchant, id)
@@ -127,11 +124,27 @@ async def test_a_refund_of_a_charge_that_was_reversed_meanwhile_is_not_paid_out(
         corrected, _ = transaction.correct(Status.FAILED, at=shop.clock.now(), evidence={}, failure=None)
         work.transactions.save(corrected)
         work.attempts.save(attempt.decline("reversed", shop.clock.now()))
-    shop.gateway.says.append(DECLINED)
+
+
+async def test_a_refund_of_a_charge_that_was_reversed_meanwhile_is_not_paid_out(shop: Shop) -> None:
+    id = await shop.pay()
+    await shop.payments.refund(shop.caller, RefundTransaction(transaction=id))
+    await reverse(shop, id)
     await shop.worker.sweep_until_idle()
     assert [submission.kind for submission in shop.gateway.submitted] == ["charge"]
     assert await shop.show(id, "status", "amount_refunded", "amount_refund_pending") == ("failed", "0.00", "0.00")
     assert '"code":"transaction_not_refundable"' in encode_json(await shop.show(id, "refunds")).decode()
+
+
+async def test_a_refund_that_never_arrived_is_not_sent_again_once_its_charge_was_reversed(shop: Shop) -> None:
+    id = await shop.pay()
+    await shop.refund(id, Misconfigured(why="the secret key is wrong"))
+    await reverse(shop, id)
+    shop.gateway.says.append(NotSeen())
+    await shop.later(PUT_OFF)
+    assert [submission.kind for submission in shop.gateway.submitted] == ["charge", "refund"]
+    assert [submission.kind for submission in shop.gateway.looked_up] == ["refund"]
+    assert await shop.show(id, "amount_refunded", "amount_refund_pending") == ("0.00", "0.00")
 
 
 @pytest.mark.parametrize("blip", [Unknown(why="cut"), Pending(), NotSeen()])

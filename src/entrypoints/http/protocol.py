@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NoReturn
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Of the request line and all headers together, to within one read."""
@@ -39,6 +41,7 @@ UPGRADE_WITH_BODY: Final = Refusal(
     status=b"400 Bad Request", message=b"A request with a body cannot ask for an upgrade."
 )
 NOT_ONE_HOST: Final = Refusal(status=b"400 Bad Request", message=b"A request has exactly one Host.")
+TRAILERS: Final = Refusal(status=b"400 Bad Request", message=b"Nothing is taken behind a chunked body.")
 UNKNOWN_CODING: Final = Refusal(status=b"501 Not Implemented", message=b"The only transfer-encoding is chunked.")
 
 
@@ -54,8 +57,9 @@ class BoundedProtocol(HttpToolsProtocol):
     transfer-encoding other than `chunked`.
     """
 
-    _head_bytes: int = 0
-    _in_head: bool = True
+    _bytes: int = 0
+    """Received since a request began or a piece of its body came: what the parser may be holding."""
+    _in_head: bool = False
     _in_body: bool = False
     _deadline: asyncio.TimerHandle | None = None
     _refusal: Refusal | None = None
@@ -63,7 +67,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
         super().connection_made(transport)
-        self._deadline = self.loop.call_later(SILENCE_SECONDS, self.transport.close)
+        self._start_clock(SILENCE_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
@@ -71,33 +75,37 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, within the bounds of a head."""
-        self._unset_keepalive_if_required()
-        if self._in_head:
-            if self._head_bytes == 0:
-                self._stop_clock()
-                self._deadline = self.loop.call_later(HEAD_SECONDS, self._close_with, TOO_LATE)
-            # Of what comes in one read, only as much is the head's as may be.
-            if self._head_bytes > HEAD_BYTES_MAX:
-                self._close_with(TOO_LARGE)
-                return
-            self._head_bytes += len(data)
+        """Parse what came, within bounds."""
+        if self._refusal is not None:
+            return
         assert self.parser is not None, "data after the end of the connection"
+        self._unset_keepalive_if_required()
+        if self._bytes > HEAD_BYTES_MAX:
+            self._close_with(TOO_LARGE)
+            return
+        self._bytes += len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             # Without a body; it is answered as if it had not asked, and the connection carries nothing after it.
             return
         except httptools.HttpParserError:
-            self._close_with(self._refusal or NOT_HTTP)
+            self._close_with(self._why)
+        self._wait_for_the_next()
 
     def on_message_begin(self) -> None:
         """Begin a request."""
         super().on_message_begin()
         self._in_head = True
+        self._start_clock(HEAD_SECONDS, partial(self._close_with, TOO_LATE))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, unless there are too many; the blanks around its value are not part of it."""
+        """Take a header, unless there are too many; the blanks around its value are not part of it.
+
+        What comes behind a chunked body is no header (RFC 9110, section 6.5.1).
+        """
+        if not self._in_head:
+            self._refuse(TRAILERS)
         if len(self.headers) >= HEADERS_MAX:
             self._refuse(TOO_MANY)
         super().on_header(name, value.strip(b" \t"))
@@ -105,7 +113,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Refuse what is ambiguous; otherwise have the request answered."""
         self._in_head = False
-        self._head_bytes = 0
+        self._bytes = 0
         self._stop_clock()
         names = [name for name, _ in self.headers]
         assert self.parser is not None, "the parser calls"
@@ -119,23 +127,52 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_body = True
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body."""
+        self._bytes = 0
+        super().on_body(body)
+
     def on_message_complete(self) -> None:
         """End a request, and wait for the next."""
         super().on_message_complete()
         self._stop_clock()
-        self._in_head = True
+        self._bytes = 0
         self._in_body = False
 
     def on_response_complete(self) -> None:
-        """Go on to the next request; a body that is still to come has a moment."""
+        """Go on to the next request; a body that is still to come, though it was answered, has a moment."""
         super().on_response_complete()
-        if self._in_body and not self.transport.is_closing():
-            self._stop_clock()
-            self._deadline = self.loop.call_later(REST_SECONDS, self.transport.close)
+        if self._refusal is not None:
+            self._close_with(self._refusal)
+        elif self._in_body and self.cycle.response_complete and not self.transport.is_closing():
+            self._start_clock(REST_SECONDS, self.transport.close)
+
+    def _wait_for_the_next(self) -> None:
+        """Let uvicorn's keep-alive time run where nothing is under way, also after what was no request."""
+        cycle = self._newest
+        idle = not self._in_head and not self._in_body and cycle is not None and cycle.response_complete
+        if idle and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    @property
+    def _why(self) -> Refusal:
+        return self._refusal or NOT_HTTP
+
+    @property
+    def _newest(self) -> RequestResponseCycle | None:
+        """The newest request with its answer; None before the first, which uvicorn's own types don't say."""
+        return self.cycle
 
     def _refuse(self, refusal: Refusal) -> NoReturn:
         self._refusal = refusal
         raise _Refused(refusal.status)
+
+    def _start_clock(self, seconds: float, then: Callable[[], None]) -> None:
+        self._stop_clock()
+        self._deadline = self.loop.call_later(seconds, then)
 
     def _stop_clock(self) -> None:
         if self._deadline is not None:
@@ -143,7 +180,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline = None
 
     def _close_with(self, refusal: Refusal) -> None:
+        """Refuse and close: at once, or behind the answer to an earlier request that is still being made."""
         self._stop_clock()
-        if not self.transport.is_closing():
+        self._refusal = refusal
+        if self.transport.is_closing():
+            return
+        cycle = self._newest
+        unanswered = cycle is not None and not cycle.response_complete
+        if unanswered and not self._in_body:
+            self.flow.pause_reading()
+            return
+        # Where an answer has begun, or one before it is due, nothing may be written into it.
+        if not unanswered or not (self.cycle.response_started or self.pipeline):
             self.transport.write(ANSWER % (refusal.status, len(refusal.message), refusal.message))
-            self.transport.close()
+        self.transport.close()
+        # A peer that reads nothing would keep what was written, and the connection with it.
+        self._start_clock(REST_SECONDS, self.transport.abort)

@@ -77,8 +77,9 @@ async def run_worker(
         await asyncio.wait({sweeping}, timeout=LAST_LOOK_SECONDS)
         for task in (sweeping, beating, stopping):
             task.cancel()
-        await worker.stop(patience=patience)
+        # Before the worker stops, so that nothing is claimed behind its back.
         await asyncio.wait({sweeping, beating, stopping})
+        await worker.stop(patience=patience)
 
 
 def _start(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

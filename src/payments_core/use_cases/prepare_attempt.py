@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from payments_core.attempt import Attempt, AttemptKind, AttemptState
@@ -17,7 +18,15 @@ CHARGE_GONE: Final = Failure(
 )
 
 
-async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Attempt | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """An attempt to make or to look up. `charge_gone`: one to refund what turned out not to have been charged."""
+
+    attempt: Attempt
+    charge_gone: bool = False
+
+
+async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prepared | None:
     """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then).
 
     It is made at the gateway for which the payment was accepted.
@@ -28,13 +37,20 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Atte
         if attempt.state is AttemptState.NEEDS_REVIEW:
             work.jobs.done(job)
             return None
-        return attempt
+        return Prepared(attempt=attempt, charge_gone=await _charge_is_gone(work, job, attempt))
     if job.kind is JobKind.CHARGE:
         return await _prepare_charge(work, moment, job)
     return await _prepare_refund(work, moment, job)
 
 
-async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Attempt | None:
+async def _charge_is_gone(work: UnitOfWork, job: Job, attempt: Attempt) -> bool:
+    if attempt.refund is None or not attempt.is_open:
+        return False
+    transaction = await work.transactions.get(job.merchant, job.livemode, attempt.transaction)
+    return transaction.status is not Status.SUCCEEDED
+
+
+async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Prepared | None:
     transaction = await work.transactions.get(job.merchant, job.livemode, TransactionId(job.subject))
     if transaction.status is not Status.PENDING:
         work.jobs.done(job)
@@ -58,10 +74,10 @@ async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Attempt
     work.transactions.save(processing)
     work.attempts.add(attempt)
     record_transaction_event(work, moment, fact, processing, request_id=job.request_id)
-    return attempt
+    return Prepared(attempt=attempt)
 
 
-async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Attempt | None:
+async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Prepared | None:
     refund = await work.refunds.get(job.merchant, job.livemode, RefundId(job.subject))
     transaction = await work.transactions.get(job.merchant, job.livemode, refund.transaction)
     if transaction.status is not Status.SUCCEEDED:
@@ -86,4 +102,4 @@ async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Attempt
         request_id=job.request_id,
     )
     work.attempts.add(attempt)
-    return attempt
+    return Prepared(attempt=attempt)

@@ -15,12 +15,12 @@ from typing import Final
 
 from payments_core.attempt import Attempt, AttemptState
 from payments_core.errors import LeaseLost, PaymentsError, Unavailable
-from payments_core.gateway import Capabilities, Misconfigured, NotSeen, Sighting, Submission, Unknown
+from payments_core.gateway import Capabilities, Declined, Misconfigured, NotSeen, Sighting, Submission, Unknown
 from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
 from payments_core.units import Units
-from payments_core.use_cases.prepare_attempt import prepare_attempt
+from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, prepare_attempt
 from payments_core.use_cases.settle_attempt import settle_attempt
 
 KEY_RETENTION_SHARE: Final = 0.5
@@ -67,34 +67,39 @@ class Processor:
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
         prepare = partial(prepare_attempt, job=job)
-        attempt = await self.units.run(prepare, on=f"job:{job.id}")
-        if attempt is None:
+        prepared = await self.units.run(prepare, on=f"job:{job.id}")
+        if prepared is None:
             return
+        attempt = prepared.attempt
         if attempt.gateway != gateway.capabilities.name:
             raise GatewayMisconfigured(f"the gateway of this payment, {attempt.gateway}, is not there any more")
-        sighting = await self._ask(gateway, attempt)
+        sighting = await self._ask(gateway, prepared)
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
         settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
         await self.units.run(settle, on=f"transaction:{attempt.transaction}")
 
-    async def _ask(self, gateway: Gateway, attempt: Attempt) -> Sighting:
+    async def _ask(self, gateway: Gateway, prepared: Prepared) -> Sighting:
         try:
             async with asyncio.timeout(GATEWAY_SECONDS_MAX):
-                return await self._submit_or_look_up(gateway, attempt)
+                return await self._submit_or_look_up(gateway, prepared)
         except TimeoutError:
             return Unknown(why=f"the gateway took longer than {GATEWAY_SECONDS_MAX:.0f} s")
 
-    async def _submit_or_look_up(self, gateway: Gateway, attempt: Attempt) -> Sighting:
-        submission = submission_of(attempt)
-        may_repeat = may_submit(attempt, gateway.capabilities, self.clock.now())
+    async def _submit_or_look_up(self, gateway: Gateway, prepared: Prepared) -> Sighting:
+        attempt, submission = prepared.attempt, submission_of(prepared.attempt)
+        now = self.clock.now()
+        may_repeat = may_submit(attempt, gateway.capabilities, now) and not prepared.charge_gone
         if attempt.state is AttemptState.PREPARED and may_repeat:
             return await gateway.submit(submission)
         sighting = await gateway.lookup(submission)
-        if isinstance(sighting, NotSeen) and attempt.is_open and may_repeat:
-            quiet = self.clock.now() - attempt.prepared_at >= gateway.capabilities.quiet_period
-            return await gateway.submit(submission) if quiet else sighting
-        return sighting
+        quiet = now - attempt.prepared_at >= gateway.capabilities.quiet_period
+        if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
+            return sighting
+        if prepared.charge_gone:
+            # It never arrived, and is not to be sent any more.
+            return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
+        return await gateway.submit(submission) if may_repeat else sighting
 
     async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
