@@ -44,7 +44,7 @@ def imports(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def unit(session: nox.Session) -> None:
     """The core, the memory adapters and HTTP over memory: no sockets, seconds."""
-    session.run("pytest", "tests/unit", "--numprocesses", "auto", "--dist", "loadfile", *session.posargs)
+    session.run("pytest", "tests/unit", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
 
 
 @nox.session(venv_backend="none")
