@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import json
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -95,9 +96,15 @@ async def test_passwords_of_any_characters_work_to_the_last_one(passwords: Passw
 
 
 async def test_more_than_the_queue_holds_is_refused_at_once_and_later_served_again() -> None:
-    passwords = Argon2Passwords(memory_kib=8 * 1024, iterations=1, pending_max=3)
-    outcomes = await asyncio.gather(*(passwords.hash("correct horse") for _ in range(10)), return_exceptions=True)
-    assert [isinstance(outcome, Unavailable) for outcome in outcomes] == [False] * 3 + [True] * 7
+    passwords, gate = Argon2Passwords(memory_kib=8, iterations=1, pending_max=3), threading.Event()
+    held = [passwords._threads.submit(gate.wait) for _ in range(HASHES_AT_ONCE_MAX)]
+    asked = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(10)]
+    refused, _ = await asyncio.wait(asked[3:], timeout=10)
+    assert [isinstance(each.exception(), Unavailable) for each in refused] == [True] * 7
+    assert not any(each.done() for each in asked[:3])
+    gate.set()
+    assert all([each.result() for each in held])
+    assert all(await asyncio.gather(*asked[:3]))
     assert await passwords.verify(await passwords.hash("correct horse"), "correct horse")
 
 
