@@ -125,13 +125,16 @@ async def test_a_cancelled_login_gives_its_place_back() -> None:
 
 
 async def test_a_closed_one_drops_what_waits_and_takes_no_more() -> None:
-    passwords = Argon2Passwords(memory_kib=64 * 1024, iterations=2)
-    hashes = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(12)]
+    passwords, gate = Argon2Passwords(memory_kib=8, iterations=1), threading.Event()
+    under_way = [passwords._threads.submit(gate.wait) for _ in range(HASHES_AT_ONCE_MAX)]
+    hashes = [asyncio.create_task(passwords.hash("correct horse")) for _ in range(10)]
     await asyncio.sleep(0)
     passwords.close()
     _, pending = await asyncio.wait(hashes, timeout=10)
     assert not pending
-    assert [each.cancelled() for each in hashes] == [False] * HASHES_AT_ONCE_MAX + [True] * (12 - HASHES_AT_ONCE_MAX)
+    assert all(each.cancelled() for each in hashes)
+    gate.set()
+    assert all([each.result(10) for each in under_way])
     with pytest.raises(Unavailable):
         await passwords.hash("correct horse")
 
