@@ -18,6 +18,9 @@ nox.options.error_on_missing_interpreters = True
 UV = os.environ.get("UV", "uv")
 """The uv that runs us names itself, so that it is found even where it is not on the path."""
 
+KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+"""Where an environment forbids it, each test process compiles all that it imports again: seconds, each time."""
+
 CODE = ["src", "tests", "noxfile.py"]
 
 
@@ -44,13 +47,15 @@ def imports(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def unit(session: nox.Session) -> None:
     """The core, the memory adapters and HTTP over memory: no sockets, seconds."""
-    session.run("pytest", "tests/unit", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs)
+    session.run(
+        "pytest", "tests/unit", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs, env=KEEP_BYTECODE
+    )
 
 
 @nox.session(venv_backend="none")
 def integration(session: nox.Session) -> None:
     """The same contracts on a real Postgres and a real Valkey; outages, processes, the README."""
-    session.run("pytest", "tests/integration", *session.posargs)
+    session.run("pytest", "tests/integration", *session.posargs, env=KEEP_BYTECODE)
 
 
 @nox.session(venv_backend="none")
