@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -89,6 +89,3 @@ def _bad_cursor() -> Invalid:
         "invalid_cursor",
         "This cursor is not one of this list with these filters; start without one.",
     )
-
-
-Filters = Mapping[str, Json]
