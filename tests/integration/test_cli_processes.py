@@ -27,10 +27,10 @@ from adapters.embedded import EmbeddedPostgres
 from entrypoints.cli.data_directory import DataDirectory
 from payments_core.webhook import sign
 from tests.integration.processes import environment, free_port, run, running, wait_until_ready
+from tests.patience import PATIENCE_SECONDS
 
 STOP_SECONDS_MAX: Final = 5.0
 DEMO_SECONDS_MAX: Final = 20.0
-PATIENCE_SECONDS: Final = 20.0
 SECRET_KEY: Final = "a key for tests alone: longer than it has to be"
 QUIET: Final = {"PAYMENTS_METRICS_PORT": "0"}
 NOBODY: Final = {

@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from uuid import uuid4
@@ -21,9 +21,7 @@ from adapters.taskiq.broker import CONNECTIONS_MAX
 from payments_core.errors import Unavailable
 from payments_core.ports import Doorbell
 from tests.integration.servers import Server
-
-PATIENCE_SECONDS = 20.0
-"""How long a condition may take on a busy machine; idle, each is met within milliseconds."""
+from tests.patience import PATIENCE_SECONDS, until
 
 
 @pytest.fixture
@@ -43,12 +41,6 @@ async def opened() -> AsyncIterator[AsyncExitStack]:
     """Closes what a test opened, in the reverse order."""
     async with AsyncExitStack() as stack:
         yield stack
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - what is waited for happens in the server
-            await asyncio.sleep(0.01)
 
 
 async def listens(server: Redis, channel: str) -> None:

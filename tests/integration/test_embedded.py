@@ -33,9 +33,9 @@ from adapters.embedded import (
 from adapters.embedded.account import Account, stand_in_for_root
 from adapters.embedded.waiting import holds_within
 from tests.integration.servers import Server
+from tests.patience import PATIENCE_SECONDS
 
 STOP_SECONDS_MAX = 5.0
-PATIENCE_SECONDS = 20.0
 ALIASES = Path("/tmp")
 
 # Another process that starts a server, says so, and stays.

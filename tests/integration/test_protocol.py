@@ -10,8 +10,8 @@ import pytest
 
 from entrypoints.http import protocol, server
 from entrypoints.http.server import bind, serving
+from tests.patience import PATIENCE_SECONDS
 
-PATIENCE_SECONDS: Final = 10.0
 HOST: Final = b"Host: shop\r\n"
 
 

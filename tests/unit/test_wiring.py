@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -28,10 +28,10 @@ from payments_core.limits import API_PER_MERCHANT, LOGIN_PER_ACCOUNT_AND_ADDRESS
 from payments_core.ports import Backlog, ClaimedDelivery, TransactionFilter
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.values import Json, encode_json
+from tests.patience import PATIENCE_SECONDS, until
 
 SECRET = "kP3vXq9RtL7wZ2mB8nC5jH1sD6fG4yA0"
 PASSWORD = "correct horse battery"
-PATIENCE_SECONDS = 20.0
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(st.characters(exclude_categories=["Cs"])),
@@ -84,12 +84,6 @@ async def test_services_in_memory_take_a_payment_through_its_worker() -> None:
         await until_status(services, caller, "succeeded")
         assert 'outcome="approved"' in services.metrics.text().decode()
     assert [await check() for check in services.vital.values()] == [None]
-
-
-async def until(holds: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await holds():  # noqa: ASYNC110 - nothing tells when it holds
-            await asyncio.sleep(0.001)
 
 
 async def until_status(services: Services, caller: Caller, status: str) -> None:

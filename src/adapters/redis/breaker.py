@@ -36,11 +36,13 @@ class Breaker:
         self,
         *,
         total_seconds: float = TOTAL_SECONDS,
+        turn_seconds: float = TURN_SECONDS,
         retry_after_seconds: float = RETRY_AFTER_SECONDS,
         calls_max: int = CONNECTIONS_MAX,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._total_seconds = total_seconds
+        self._turn_seconds = turn_seconds
         self._retry_after_seconds = retry_after_seconds
         self._turns = asyncio.Semaphore(calls_max)
         self._clock = clock
@@ -72,7 +74,7 @@ class Breaker:
 
     async def _gets_turn(self) -> bool:
         try:
-            async with asyncio.timeout(TURN_SECONDS):
+            async with asyncio.timeout(self._turn_seconds):
                 await self._turns.acquire()
         except TimeoutError:
             return False

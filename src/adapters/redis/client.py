@@ -10,14 +10,14 @@ from redis.backoff import NoBackoff
 from redis.maint_notifications import MaintNotificationsConfig
 
 CONNECTIONS_MAX: Final = 32
-CONNECT_SECONDS: Final = 0.25
-POOL_WAIT_SECONDS: Final = 0.25
+WAIT_SECONDS: Final = 0.25
 HEALTH_CHECK_SECONDS: Final = 30
 
 
-def make_client(url: str, *, connections_max: int = CONNECTIONS_MAX) -> Redis:
+def make_client(url: str, *, connections_max: int = CONNECTIONS_MAX, wait_seconds: float = WAIT_SECONDS) -> Redis:
     """Return a client for `redis://`, `rediss://` or `unix://`; it connects when first used.
 
+    `wait_seconds` bounds the making of a connection, and the wait for one of the pool's.
     Raises a ValueError that shows nothing of the URL. The client never retries, and no call of it is bounded but in
     connecting: whoever calls bounds the whole (`Breaker`). Its owner closes it (`aclose`).
     """
@@ -25,8 +25,8 @@ def make_client(url: str, *, connections_max: int = CONNECTIONS_MAX) -> Redis:
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=connections_max,
-            timeout=POOL_WAIT_SECONDS,
-            socket_connect_timeout=CONNECT_SECONDS,
+            timeout=wait_seconds,
+            socket_connect_timeout=wait_seconds,
             health_check_interval=HEALTH_CHECK_SECONDS,
             retry=Retry(NoBackoff(), 0),
             # With these on, the pool hands out connections that the server has closed without looking at them first.
