@@ -7,7 +7,15 @@ from typing import Final
 
 from payments_core.card_numbers import find_card_number, mask_card_numbers
 from payments_core.errors import Fault, Invalid
-from payments_core.money import Currency, InvalidAmount, Money, UnknownCurrency, currency, currency_for_payment
+from payments_core.money import (
+    Currency,
+    InvalidAmount,
+    Money,
+    UnknownCurrency,
+    check_amount_form,
+    currency,
+    currency_for_payment,
+)
 
 METADATA_ENTRIES_MAX: Final = 50
 METADATA_KEY_LENGTH_MAX: Final = 40
@@ -61,12 +69,19 @@ class Faults:
             return
         size = 0
         for key, text in value.items():
-            self.text("metadata", key, longest=METADATA_KEY_LENGTH_MAX)
-            self._card_number("metadata", key)
-            self.free_text(f"metadata.{key[:METADATA_KEY_LENGTH_MAX]}", text, longest=METADATA_VALUE_LENGTH_MAX)
+            field = f"metadata.{key[:METADATA_KEY_LENGTH_MAX]}"
+            self._metadata_key(field, key)
+            self.free_text(field, text, longest=METADATA_VALUE_LENGTH_MAX)
             size += len(key.encode(errors="surrogatepass")) + len(text.encode(errors="surrogatepass"))
         if size > METADATA_BYTES_MAX:
             self.add("metadata", "too_large", f"Keys and values together at most {METADATA_BYTES_MAX} bytes.")
+
+    def _metadata_key(self, field: str, key: str) -> None:
+        if not 1 <= len(key) <= METADATA_KEY_LENGTH_MAX:
+            message = f"A key must have 1 to {METADATA_KEY_LENGTH_MAX} characters; this has {len(key)}."
+            self.add(field, "wrong_length", message)
+        self._characters(field, key)
+        self._card_number(field, key)
 
     def amount_for_payment(self, amount: str, code: str) -> Money | None:
         """Return the amount in an active currency, or note what is wrong and return None."""
@@ -75,6 +90,15 @@ class Faults:
         except UnknownCurrency as error:
             self.add("currency", error.code, error.message)
             return None
+
+    def amount_form(self, field: str, amount: str | None) -> None:
+        """Check an amount whose currency is not known yet; None is one that was not given."""
+        if amount is None:
+            return
+        try:
+            check_amount_form(amount)
+        except InvalidAmount as error:
+            self.add(field, error.code, error.message)
 
     def amount(self, field: str, amount: str, currency: Currency) -> Money | None:
         """Return the amount, or note what is wrong and return None."""

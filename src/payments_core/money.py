@@ -130,16 +130,7 @@ class Money:
         At most the currency's decimals, fewer are fine; no leading zeros; over zero and at most
         AMOUNT_MINOR_MAX. Raises InvalidAmount, in time linear in the length of the text.
         """
-        if not isinstance(text, str):
-            raise InvalidAmount("malformed", f"An amount is a string, such as {_example(currency)}.")
-        found = _AMOUNT.fullmatch(text)
-        if found is None:
-            raise InvalidAmount(
-                "malformed",
-                f"An amount is digits, and decimals after a point, such as {_example(currency)}: "
-                "without sign, exponent, blank, separator or leading zero.",
-            )
-        whole, decimals = found[1], found[2] or ""
+        whole, decimals = _split(text, currency)
         if len(decimals) > currency.exponent:
             raise InvalidAmount("too_many_decimals", _too_many_decimals(currency))
         # Before int(), which takes at most 4,300 digits and then raises an error of its own.
@@ -210,6 +201,25 @@ def allocate(total: Money, weights: Sequence[int], /) -> list[Money]:
     for index in by_remainder[: total.amount_minor - sum(shares)]:
         shares[index] += 1
     return [Money(amount_minor=share, currency=total.currency) for share in shares]
+
+
+def check_amount_form(text: object, /) -> None:
+    """Raise InvalidAmount ``malformed`` for what is an amount of no currency: all that a text alone tells."""
+    _split(text, _CURRENCIES["USD"])
+
+
+def _split(text: object, example_of: Currency) -> tuple[str, str]:
+    """Return the digits before and behind the point, or raise InvalidAmount ``malformed``."""
+    if not isinstance(text, str):
+        raise InvalidAmount("malformed", f"An amount is a string, such as {_example(example_of)}.")
+    found = _AMOUNT.fullmatch(text)
+    if found is None:
+        raise InvalidAmount(
+            "malformed",
+            f"An amount is digits, and decimals after a point, such as {_example(example_of)}: "
+            "without sign, exponent, blank, separator or leading zero.",
+        )
+    return found[1], found[2] or ""
 
 
 def _example(currency: Currency) -> str:

@@ -97,6 +97,13 @@ async def test_a_head_without_end_is_cut_off(port: int, pieces: list[bytes]) -> 
     assert said == b"reset" or said.startswith((b"HTTP/1.1 431", b"HTTP/1.1 400"))
 
 
+@pytest.mark.parametrize("over", [0, 1])
+async def test_a_head_has_exactly_so_much_room(port: int, over: int) -> None:
+    said = len(b"/a") + len(b"Host") + len(b"shop") + len(b"Connection") + len(b"close") + len(b"X")
+    filling = b"X: " + b"y" * (protocol.HEAD_BYTES_MAX - said + over) + b"\r\n"
+    assert (await answer_to(port, get(filling))).startswith(b"HTTP/1.1 431" if over else b"HTTP/1.1 200")
+
+
 async def test_too_many_headers_are_refused(port: int) -> None:
     assert (await answer_to(port, get(b"X: y\r\n" * protocol.HEADERS_MAX))).startswith(b"HTTP/1.1 431")
 

@@ -31,7 +31,7 @@ def test_all_faults_of_a_payment_are_named_at_once() -> None:
     assert {(fault.field, fault.code) for fault in refused.value.faults} == {
         ("amount", "too_many_decimals"),
         ("description", "wrong_length"),
-        ("metadata", "wrong_length"),
+        ("metadata.", "wrong_length"),
         ("metadata.note", "wrong_length"),
         ("reference", "wrong_length"),
         ("customer_reference", "wrong_length"),
@@ -57,10 +57,11 @@ def test_a_card_number_alone_has_a_code_of_its_own_and_is_not_repeated() -> None
     ("metadata", "fault"),
     [
         ({str(n): "" for n in range(51)}, ("metadata", "too_many")),
-        ({"k" * 41: ""}, ("metadata", "wrong_length")),
+        ({"k" * 41: ""}, (f"metadata.{'k' * 40}", "wrong_length")),
+        ({"": "x"}, ("metadata.", "wrong_length")),
         ({"card": "4242424242424242"}, ("metadata.card", "card_number_refused")),
         ({str(n): "é" * 400 for n in range(11)}, ("metadata", "too_large")),
-        ({"4242424242424242": "x"}, ("metadata", "card_number_refused")),
+        ({"4242424242424242": "x"}, ("metadata.************4242", "card_number_refused")),
         ({"x": "\ud800"}, ("metadata.x", "forbidden_character")),
     ],
 )

@@ -252,7 +252,7 @@ FIELDS = [
     pay("a long customer reference", ("customer_reference", "wrong_length"), customer_reference="x" * 129),
     pay("a long payment method", ("payment_method", "wrong_length"), payment_method="x" * 256),
     pay("too much metadata", ("metadata", "too_many"), metadata={str(n): "x" for n in range(51)}),
-    pay("a long metadata key", ("metadata", "wrong_length"), metadata={"k" * 41: "x"}),
+    pay("a long metadata key", (f"metadata.{'k' * 40}", "wrong_length"), metadata={"k" * 41: "x"}),
     pay("a long metadata value", ("metadata.k", "wrong_length"), metadata={"k": "x" * 501}),
     pay("heavy metadata", ("metadata", "too_large"), metadata={str(n): "x" * 400 for n in range(30)}),
     pay(
@@ -428,6 +428,13 @@ OTHERS = [
         "refund: a long reason",
         "/api/refunds/",
         {"transaction": "txn_0", "reason": "x" * 256},
+        ("reason", "wrong_length"),
+    ),
+    post(
+        "refund: an amount of no currency, and more",
+        "/api/refunds/",
+        {"transaction": "txn_0", "amount": "1.", "reason": "x" * 256},
+        ("amount", "malformed"),
         ("reason", "wrong_length"),
     ),
     post("refund: a number", "/api/refunds/", {"transaction": "txn_0", "amount": 3}, ("amount", "wrong_type")),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import asyncio
 import inspect
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -15,9 +17,10 @@ import pytest
 from litestar.types import HTTPScope
 
 import payments_core
+from adapters.memory import MemoryStore
 from entrypoints.http.app import OPERATIONS, create_app
 from entrypoints.http.docs.openapi import codes_of
-from entrypoints.http.problem_catalogue import DEFECTS, KINDS
+from entrypoints.http.problem_catalogue import KINDS
 from entrypoints.http.problems import BY_STATUS, problem_reply
 from entrypoints.http.request_context import RequestContext, client_address
 from entrypoints.settings import Settings
@@ -36,6 +39,7 @@ from payments_core.errors import (
 from payments_core.event import EventType
 from payments_core.ids import MerchantId
 from payments_core.limits import Limit
+from payments_core.ports import UnitOfWork
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
 
 
@@ -229,6 +233,49 @@ def test_the_address_is_the_peers_unless_proxies_of_ours_lie_between(
     assert client_address(request, context, PROXIES) == address
 
 
+class StalledStore(MemoryStore):
+    """A store whose commits are under way for ever, once it is told to stall."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stalls = False
+        self.committing = asyncio.Event()
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncGenerator[UnitOfWork, None]:
+        async with super().begin() as work:
+            yield work
+            if self.stalls:
+                self.committing.set()
+                await asyncio.Event().wait()
+
+
+async def test_a_command_that_the_servers_end_breaks_off_may_have_had_its_effect() -> None:
+    store = StalledStore()
+    async with open_api(store=store) as api:
+        shop = await api.open_shop()
+        store.stalls = True
+        paying = asyncio.create_task(shop.post("/api/transactions/pay", shop.payment()))
+        await store.committing.wait()
+        paying.cancel()
+        assert problem(await paying, 500, "outcome_unknown")["retryable"]
+
+
+async def test_a_request_that_the_servers_end_breaks_off_before_its_body_had_come_had_none(shop: Shop) -> None:
+    reading = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        reading.set()
+        await asyncio.Event().wait()
+
+    headers = {"content-type": "application/json"}
+    paying = asyncio.create_task(shop.call("POST", "/api/transactions/pay", headers=headers, content=body()))
+    await reading.wait()
+    paying.cancel()
+    assert problem(await paying, 503, "unavailable")["retryable"]
+
+
 async def test_health_says_of_each_thing_that_it_is_well_or_what_is_wrong() -> None:
     async def well() -> str | None:
         return None
@@ -279,6 +326,10 @@ def codes_in_the_core() -> set[str]:
                     given += node.args[:1] if error in (RuleBroken, Conflict) else []
                     found |= {str(each.value) for each in given if isinstance(each, ast.Constant) and each.value}
     return found - {Refused.code}
+
+
+DEFECTS = frozenset({"refund_state", "transaction_state"})
+"""Codes of the core for steps that no call asks for: they can only come from a defect, and are `internal_error`."""
 
 
 def test_every_code_of_the_core_is_explained() -> None:

@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from adapters.security.keys import SecretKeys
 from adapters.security.passwords import HASHES_AT_ONCE_MAX, Argon2Passwords
 from adapters.security.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_LENGTH_MAX, JwtAccessTokens
-from adapters.security.vault import OVERHEAD_BYTES, AeadVault
+from adapters.security.vault import HEADER_LENGTH_BYTES, NONCE_LENGTH_BYTES, TAG_LENGTH_BYTES, AeadVault
 from payments_core.errors import InvalidCredentials, Unavailable, Unreadable
 from payments_core.ids import MerchantId, SessionId
 from payments_core.ports import AccessClaims, AccessTokens, Passwords, Vault
@@ -459,7 +459,7 @@ def vault_with(*keys: bytes) -> Vault:
 def test_what_was_sealed_opens_under_its_context(plain: bytes) -> None:
     sealed = vault_with(KEY).seal(plain, context="whk_1")
     assert vault_with(KEY).open(sealed, context="whk_1") == plain
-    assert len(sealed) == len(plain) + OVERHEAD_BYTES
+    assert len(sealed) == HEADER_LENGTH_BYTES + NONCE_LENGTH_BYTES + len(plain) + TAG_LENGTH_BYTES
 
 
 def test_sealed_bytes_show_nothing_and_never_repeat() -> None:

@@ -70,13 +70,6 @@ class AddressGuard:
     allow_http: bool = False
     ports: frozenset[int] = DEFAULT_PORTS
 
-    def is_blocked(self, address: str | IPv4Address | IPv6Address) -> bool:
-        """Say whether nothing may be sent to this address; text that is no address is blocked."""
-        final = _final(address)
-        if final is None:
-            return True
-        return not self._is_allowed(final) and _is_inside(final)
-
     def refuses(self, url: str) -> str | None:
         """Return why an endpoint with this URL cannot be registered, or None. Nothing is resolved."""
         failure = self.judge_url(url)

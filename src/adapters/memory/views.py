@@ -12,7 +12,7 @@ from adapters.memory.state import Account, Table
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
-from payments_core.ids import EndpointId, EventId, RefundId, TransactionId
+from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
 from payments_core.page import Slice
 from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
@@ -84,6 +84,14 @@ class MemoryView:
         table = self._account.refunds if transaction is None else self._refunds(transaction)
         return _slice(table, window, lambda one: one.livemode is self._livemode, lambda one: one.id)
 
+    async def payment_key(self, id: PaymentKeyId, /) -> PaymentKey:
+        """Return the payment key, active or not, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._account.payment_keys.get(id)
+        if found is None or found.livemode is not self._livemode:
+            raise NotFound("There is no payment key with this id.")
+        return found
+
     async def payment_keys(self, window: Window, /) -> Slice[PaymentKey]:
         """List payment keys, newest first."""
         await asyncio.sleep(0)
@@ -91,15 +99,18 @@ class MemoryView:
             self._account.payment_keys, window, lambda one: one.livemode is self._livemode, lambda one: one.id
         )
 
+    async def api_key(self, id: ApiKeyId, /) -> ApiKey:
+        """Return the key of this mode, or raise NotFound; a revoked one is not found."""
+        await asyncio.sleep(0)
+        found = self._account.api_keys.get(id)
+        if found is None or not self._opens(found):
+            raise NotFound("There is no API key with this id.")
+        return found
+
     async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
         """List the keys of this mode that are not revoked, newest first."""
         await asyncio.sleep(0)
-        return _slice(
-            self._account.api_keys,
-            window,
-            lambda one: one.livemode is self._livemode and one.revoked_at is None,
-            lambda one: one.id,
-        )
+        return _slice(self._account.api_keys, window, self._opens, lambda one: one.id)
 
     async def endpoint(self, id: EndpointId, /) -> Endpoint:
         """Return the endpoint, or raise NotFound."""
@@ -157,6 +168,9 @@ class MemoryView:
 
     def _refunds(self, transaction: TransactionId) -> Table[Refund]:
         return self._account.refunds_of.get(transaction) or Table[Refund]()
+
+    def _opens(self, key: ApiKey) -> bool:
+        return key.livemode is self._livemode and key.revoked_at is None
 
     def _is_here(self, endpoint: Endpoint) -> bool:
         return endpoint.livemode is self._livemode and endpoint.removed_at is None

@@ -18,7 +18,16 @@ from adapters.postgres.statements import given
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
-from payments_core.ids import EndpointId, EventId, MerchantId, RefundId, TransactionId, lowest_id
+from payments_core.ids import (
+    ApiKeyId,
+    EndpointId,
+    EventId,
+    MerchantId,
+    PaymentKeyId,
+    RefundId,
+    TransactionId,
+    lowest_id,
+)
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
 from payments_core.page import Slice
 from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
@@ -59,6 +68,17 @@ class PostgresView:
     async def refund(self, id: RefundId, /) -> Refund:
         """Return the refund, or raise NotFound."""
         return await self._by_id(self._kinds.refunds, id)
+
+    async def payment_key(self, id: PaymentKeyId, /) -> PaymentKey:
+        """Return the payment key, active or not, or raise NotFound."""
+        return await self._by_id(self._kinds.payment_keys, id)
+
+    async def api_key(self, id: ApiKeyId, /) -> ApiKey:
+        """Return the key of this mode, or raise NotFound; a revoked one is not found."""
+        key = await self._by_id(self._kinds.api_keys, id)
+        if key.revoked_at is not None:
+            raise NotFound(NOTHING)
+        return key
 
     async def endpoint(self, id: EndpointId, /) -> Endpoint:
         """Return the endpoint, or raise NotFound; a removed one is not found."""

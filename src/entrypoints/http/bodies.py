@@ -23,6 +23,8 @@ LENGTH_DIGITS_MAX: Final = 20
 _JSON_TYPE: Final = re.compile(r'application/json\s*(;\s*charset\s*=\s*"?utf-8"?\s*)?;?\s*', re.IGNORECASE)
 _BYTE: Final = re.compile(r"\(byte ([0-9]+)\)$")
 """Where msgspec says that it stopped, counted from 0; it says nothing where the text ended too early."""
+_HALF_A_PAIR: Final = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])")
+"""The first half of a surrogate pair without its second, for which msgspec waits to the end of the text."""
 _decode: Final = msgspec.json.Decoder(strict=True).decode
 
 
@@ -92,6 +94,8 @@ def _why_malformed(body: bytes, error: Exception) -> str:
     if isinstance(error, msgspec.ValidationError):
         return "The body holds a number beyond all bounds."
     if (found := _BYTE.search(str(error))) is None:
+        if _HALF_A_PAIR.search(body) is not None:
+            return "The body is cut short, or a string in it holds half of a surrogate pair (RFC 8259, section 8.2)."
         return f"The body is cut short: its JSON is not complete {_place(body, len(body))}."
     return f"The body is not well-formed JSON {_place(body, int(found[1]))}."
 

@@ -1,4 +1,4 @@
-"""Stored answers: a page's name is made of the merchant's revision, so that a stale one cannot be found."""
+"""Names of answers. A stored page's is made of the merchant's revision, so that a stale one cannot be found."""
 
 from __future__ import annotations
 
@@ -35,6 +35,11 @@ class Question:
         """Return the name of the answer at a revision: no two questions, merchants, modes or builds share one."""
         named = f"{BUILD}\n{self.merchant}\n{self.livemode}\n{revision}\n{self.target}"
         return hashlib.blake2b(named.encode(), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+def name_of(body: bytes) -> str:
+    """Return the name of an answer that depends on more than the revision, and is made anew for each request."""
+    return hashlib.blake2b(body, digest_size=_DIGEST_BYTES).hexdigest()
 
 
 def key_of(name: str) -> str:

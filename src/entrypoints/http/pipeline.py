@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,14 +17,14 @@ from litestar.types import Method
 
 from entrypoints.http.authentication import authenticate, check_scope, count
 from entrypoints.http.bodies import check_content_type, convert, parse_object, read_body
-from entrypoints.http.etags import ANY, SHARED_HEADERS, TTL_SECONDS, Question, etag_of, key_of, matches
+from entrypoints.http.etags import ANY, SHARED_HEADERS, TTL_SECONDS, Question, etag_of, key_of, matches, name_of
 from entrypoints.http.operations import OPERATION, Call, Operation
 from entrypoints.http.problems import problem_reply
 from entrypoints.http.query import read_query
 from entrypoints.http.request_context import RequestContext, path_as_sent
-from entrypoints.http.responses import BARE, JSON, NO_STORE, Reply
+from entrypoints.http.responses import BARE, JSON, NO_STORE, Headers, Reply
 from entrypoints.services import Services
-from payments_core import Answer, NotFound, Once, describe
+from payments_core import Answer, NotFound, Once, OutcomeUnknown, Unavailable, describe
 from payments_core.errors import Fault, Invalid
 from payments_core.idempotency import fingerprint, parse_key
 from payments_core.page import Page
@@ -33,6 +34,7 @@ from payments_core.values import Json
 AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+CUT_OFF: Final = "the server ended before the request did"
 KEY: Final = "key"
 """The name of the one path parameter that is not an id but any text."""
 _encode: Final = msgspec.json.Encoder().encode
@@ -78,6 +80,9 @@ def _handler(operation: Operation, services: Services) -> HTTPRouteHandler:
         except Exception as error:
             # Whatever it is, the merchant gets a problem document.
             return problem_reply(error, context)
+        except asyncio.CancelledError:
+            # The server ends, and the time that it gives to requests under way is over. This is the last of them.
+            return problem_reply(OutcomeUnknown(CUT_OFF) if context.begun else Unavailable(CUT_OFF), context)
 
     # The Reply has the status; Litestar only wants one with which a handler may return something.
     declared = route(
@@ -137,6 +142,7 @@ async def _answer_command(operation: Operation, call: Call, request: AnyRequest,
     struct = convert(sent, operation.body, check)
     if operation.once:
         call.once = _once(operation, call, request, sent)
+    context.begun = True
     return _told(operation, await operation.command(call, struct))
 
 
@@ -170,14 +176,14 @@ def _told(operation: Operation, answer: Answer | None) -> Reply:
 
 async def _answer_read(operation: Operation, call: Call, request: AnyRequest, context: RequestContext) -> Reply:
     path = f"{request.scope['path'].rstrip('/')}/"
+    if_none_match = context.all(b"if-none-match")
     if not operation.cached:
         body, _ = await _read(operation, call, path)
-        return Reply(operation.status, (*JSON, NO_STORE), body)
+        return _shown(operation, name_of(body), body, if_none_match)
     question = Question.of(call.caller, call.query.target(path))
     name = question.name_at(await call.services.views.revision(call.caller.merchant))
-    if_none_match = context.all(b"if-none-match")
     if if_none_match and matches(if_none_match, name):
-        return _unchanged(name)
+        return _unchanged(operation, name)
     kept = await call.services.cache.get(key_of(name))
     if kept is not None:
         body = kept
@@ -186,13 +192,22 @@ async def _answer_read(operation: Operation, call: Call, request: AnyRequest, co
         # Something may have been committed since: the page is filed under the revision that it shows.
         name = question.name_at(revision)
         await call.services.cache.put(key_of(name), body, ttl_seconds=TTL_SECONDS)
+    return _shown(operation, name, body, if_none_match)
+
+
+def _shown(operation: Operation, name: str, body: bytes, if_none_match: list[str]) -> Reply:
     if if_none_match and (matches(if_none_match, name) or ANY in if_none_match):
-        return _unchanged(name)
-    return Reply(operation.status, (*JSON, *SHARED_HEADERS, (b"etag", etag_of(name))), body)
+        return _unchanged(operation, name)
+    return Reply(operation.status, (*JSON, *_named(operation, name)), body)
 
 
-def _unchanged(name: str) -> Reply:
-    return Reply(304, (*BARE, *SHARED_HEADERS, (b"etag", etag_of(name))))
+def _unchanged(operation: Operation, name: str) -> Reply:
+    return Reply(304, (*BARE, *_named(operation, name)))
+
+
+def _named(operation: Operation, name: str) -> Headers:
+    kept = SHARED_HEADERS if operation.cached else (NO_STORE,)
+    return (*kept, (b"etag", etag_of(name)))
 
 
 async def _read(operation: Operation, call: Call, path: str) -> tuple[bytes, int]:

@@ -311,8 +311,5 @@ _ALL: Final = (
     ),
 )
 
-DEFECTS: Final = frozenset({"refund_state", "transaction_state"})
-"""Codes of the core for steps that no call asks for: they can only come from a defect, and are `internal_error`."""
-
 KINDS: Final[Mapping[str, Kind]] = {kind.code: kind for kind in _ALL}
 """Every kind by its code; `GET /problems/{code}` shows it, the OpenAPI document lists it."""

@@ -1,4 +1,4 @@
-"""Errors become problem documents (RFC 9457). `kinds` has the words, this module the way."""
+"""Errors become problem documents (RFC 9457). `problem_catalogue` has the words, this module the way."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _log: Final = structlog.stdlib.get_logger(__name__)
 
 
 class Refusal(Exception):
-    """A request that HTTP itself refuses, before the core hears of it; `code` is one of `kinds`."""
+    """A request that HTTP itself refuses, before the core hears of it; `code` is one of `KINDS`."""
 
     def __init__(self, code: str, detail: str | None = None) -> None:
         super().__init__(code)

@@ -12,7 +12,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES_MAX: Final = 32 * 1024
-"""Of the request line and all headers together, to within one read."""
+"""Of the path, the names and the values of all headers together."""
 HEADERS_MAX: Final = 100
 HEAD_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers."""
@@ -26,23 +26,29 @@ ANSWER: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class ConnectionRefusal:
     """Why a connection is closed: a status line's end, and a sentence."""
 
     status: bytes
     message: bytes
 
 
-TOO_LARGE: Final = Refusal(status=b"431 Request Header Fields Too Large", message=b"The headers are too large.")
-TOO_MANY: Final = Refusal(status=b"431 Request Header Fields Too Large", message=b"There are too many headers.")
-TOO_LATE: Final = Refusal(status=b"408 Request Timeout", message=b"The headers took too long.")
-NOT_HTTP: Final = Refusal(status=b"400 Bad Request", message=b"This is not HTTP/1.1.")
-UPGRADE_WITH_BODY: Final = Refusal(
+TOO_LARGE: Final = ConnectionRefusal(
+    status=b"431 Request Header Fields Too Large", message=b"The headers are too large."
+)
+TOO_MANY: Final = ConnectionRefusal(
+    status=b"431 Request Header Fields Too Large", message=b"There are too many headers."
+)
+TOO_LATE: Final = ConnectionRefusal(status=b"408 Request Timeout", message=b"The headers took too long.")
+NOT_HTTP: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"This is not HTTP/1.1.")
+UPGRADE_WITH_BODY: Final = ConnectionRefusal(
     status=b"400 Bad Request", message=b"A request with a body cannot ask for an upgrade."
 )
-NOT_ONE_HOST: Final = Refusal(status=b"400 Bad Request", message=b"A request has exactly one Host.")
-TRAILERS: Final = Refusal(status=b"400 Bad Request", message=b"Nothing is taken behind a chunked body.")
-UNKNOWN_CODING: Final = Refusal(status=b"501 Not Implemented", message=b"The only transfer-encoding is chunked.")
+NOT_ONE_HOST: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"A request has exactly one Host.")
+TRAILERS: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"Nothing is taken behind a chunked body.")
+UNKNOWN_CODING: Final = ConnectionRefusal(
+    status=b"501 Not Implemented", message=b"The only transfer-encoding is chunked."
+)
 
 
 class _Refused(Exception):
@@ -58,11 +64,13 @@ class BoundedProtocol(HttpToolsProtocol):
     """
 
     _bytes: int = 0
-    """Received since a request began or a piece of its body came: what the parser may be holding."""
+    """Received since a request began or a piece of its body came: what the parser may be holding of a line."""
+    _head_bytes: int = 0
+    """Of what the parser gave out of this head."""
     _in_head: bool = False
     _in_body: bool = False
     _deadline: asyncio.TimerHandle | None = None
-    _refusal: Refusal | None = None
+    _refusal: ConnectionRefusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Begin to wait for a request."""
@@ -97,7 +105,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """Begin a request."""
         super().on_message_begin()
         self._in_head = True
+        self._head_bytes = 0
         self._start_clock(HEAD_SECONDS, partial(self._close_with, TOO_LATE))
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the path."""
+        self._count_head(len(url))
+        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, unless there are too many; the blanks around its value are not part of it.
@@ -108,7 +122,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(TRAILERS)
         if len(self.headers) >= HEADERS_MAX:
             self._refuse(TOO_MANY)
+        self._count_head(len(name) + len(value))
         super().on_header(name, value.strip(b" \t"))
+
+    def _count_head(self, size_bytes: int) -> None:
+        self._head_bytes += size_bytes
+        if self._head_bytes > HEAD_BYTES_MAX:
+            self._refuse(TOO_LARGE)
 
     def on_headers_complete(self) -> None:
         """Refuse what is ambiguous; otherwise have the request answered."""
@@ -158,7 +178,7 @@ class BoundedProtocol(HttpToolsProtocol):
             )
 
     @property
-    def _why(self) -> Refusal:
+    def _why(self) -> ConnectionRefusal:
         return self._refusal or NOT_HTTP
 
     @property
@@ -166,7 +186,7 @@ class BoundedProtocol(HttpToolsProtocol):
         """The newest request with its answer; None before the first, which uvicorn's own types don't say."""
         return self.cycle
 
-    def _refuse(self, refusal: Refusal) -> NoReturn:
+    def _refuse(self, refusal: ConnectionRefusal) -> NoReturn:
         self._refusal = refusal
         raise _Refused(refusal.status)
 
@@ -179,7 +199,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
-    def _close_with(self, refusal: Refusal) -> None:
+    def _close_with(self, refusal: ConnectionRefusal) -> None:
         """Refuse and close: at once, or behind the answer to an earlier request that is still being made."""
         self._stop_clock()
         self._refusal = refusal

@@ -39,11 +39,15 @@ IPV6_PREFIX_LENGTH: Final = 64
 
 @dataclass(slots=True)
 class RequestContext:
-    """A request, as far as it is known before anything is done. `added` goes on whatever answer it gets."""
+    """A request, as far as it is known before anything is done.
+
+    `added` goes on whatever answer it gets; `begun` says that a command was, which may have its effect.
+    """
 
     request_id: str
     headers: dict[bytes, list[str]]
     added: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+    begun: bool = False
 
     def all(self, name: bytes) -> list[str]:
         """Return all values of a header, in their order."""

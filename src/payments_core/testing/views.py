@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from payments_core.errors import NotFound
+from payments_core.merchant import ApiKey
 from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.testing.builders import (
     NOW,
@@ -135,13 +136,16 @@ class ViewsContract(ListsContract):
         shop, other = await open_shop(store), await open_shop(store)
         endpoint, transaction = an_endpoint(shop.merchant), a_transaction(shop.key)
         refund, event, record = a_refund(transaction), an_event(shop.merchant), a_record(shop.merchant)
-        await put(store, endpoint, transaction, refund, event, record, an_api_key(shop.merchant))
+        api_key = an_api_key(shop.merchant)
+        await put(store, endpoint, transaction, refund, event, record, api_key)
         window = Window(limit=9)
         for merchant, livemode in ((other.merchant, False), (shop.merchant, True)):
             async with store.view(merchant.id, livemode) as view:
                 for missing in (
                     view.transaction(transaction.id),
                     view.refund(refund.id),
+                    view.payment_key(shop.key.id),
+                    view.api_key(api_key.id),
                     view.endpoint(endpoint.id),
                     view.event(event.id),
                     view.record(record.key, at=record.created_at),
@@ -162,12 +166,14 @@ class ViewsContract(ListsContract):
     async def test_single_reads_give_what_is_stored(self, store: Store) -> None:
         shop = await open_shop(store)
         endpoint, transaction = an_endpoint(shop.merchant), a_transaction(shop.key)
-        refund = a_refund(transaction)
-        await put(store, endpoint, transaction, refund)
+        refund, api_key = a_refund(transaction), an_api_key(shop.merchant)
+        await put(store, endpoint, transaction, refund, api_key)
         async with store.view(shop.merchant.id, False) as view:
             assert await view.merchant() == shop.merchant
             assert await view.transaction(transaction.id) == await stored(store, transaction)
             assert await view.refund(refund.id) == await stored(store, refund)
+            assert await view.payment_key(shop.key.id) == await stored(store, shop.key)
+            assert await view.api_key(api_key.id) == await stored(store, api_key)
             assert await view.endpoint(endpoint.id) == await stored(store, endpoint)
             (listed,) = (await view.endpoints(Window(limit=9))).items
             assert listed == await stored(store, endpoint)
@@ -181,6 +187,18 @@ class ViewsContract(ListsContract):
                 await view.record(record.key, at=record.expires_at)
             with pytest.raises(NotFound):
                 await view.record("unknown", at=record.created_at)
+
+    async def test_a_revoked_api_key_is_neither_found_nor_listed(self, store: Store) -> None:
+        shop = await open_shop(store)
+        key, kept = an_api_key(shop.merchant), an_api_key(shop.merchant)
+        await put(store, key, kept)
+        revoked = await stored(store, key)
+        assert isinstance(revoked, ApiKey)
+        await write(store, revoked.revoke(NOW))
+        async with store.view(shop.merchant.id, False) as view:
+            with pytest.raises(NotFound):
+                await view.api_key(key.id)
+            assert [one.id for one in (await view.api_keys(Window(limit=9))).items] == [kept.id]
 
     async def test_a_removed_endpoint_is_neither_found_nor_listed(self, store: Store) -> None:
         shop = await open_shop(store)

@@ -76,7 +76,7 @@ def _record_failure(
         disabled = failing.disable()
         work.deliveries.save(delivery.cancel(attempt))
         work.endpoints.save(disabled)
-        record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled)
+        record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled, request_id=None)
         return
     seconds = reply.retry_after_seconds if isinstance(reply, Answered) else None
     retry_after = None if seconds is None else timedelta(seconds=seconds)

@@ -131,7 +131,9 @@ async def send_test_event(work: UnitOfWork, moment: Moment, *, caller: Caller, i
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, id)
     require_enabled(endpoint)
     work.expect(endpoint)
-    event = record_endpoint_event(work, moment, EventType.WEBHOOK_TEST, endpoint, only=endpoint.id)
+    event = record_endpoint_event(
+        work, moment, EventType.WEBHOOK_TEST, endpoint, only=endpoint.id, request_id=caller.request_id
+    )
     return Made(answer=describe.recorded_event(event), resource=event.id)
 
 

@@ -12,7 +12,7 @@ from payments_core import describe
 from payments_core.checks import Faults
 from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
-from payments_core.ids import EndpointId, EventId, RefundId, TransactionId
+from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import Caller
 from payments_core.page import (
     IDS,
@@ -91,11 +91,23 @@ class Reader:
 
         return await self._page(caller, query, "refunds", transaction, read)
 
+    async def payment_key(self, caller: Caller, id: PaymentKeyId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.payment_key(await view.payment_key(id))
+
+        return await self._one(caller, read)
+
     async def payment_keys(self, caller: Caller, query: ListQuery) -> Page[JsonObject]:
         async def read(view: View, window: Window) -> Slice[JsonObject]:
             return _described(await view.payment_keys(window), describe.payment_key)
 
         return await self._page(caller, query, "payment_keys", None, read)
+
+    async def api_key(self, caller: Caller, id: ApiKeyId) -> Seen[JsonObject]:
+        async def read(view: View) -> JsonObject:
+            return describe.api_key(await view.api_key(id))
+
+        return await self._one(caller, read)
 
     async def api_keys(self, caller: Caller, query: ListQuery) -> Page[JsonObject]:
         async def read(view: View, window: Window) -> Slice[JsonObject]:

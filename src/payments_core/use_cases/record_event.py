@@ -41,7 +41,13 @@ def record_refund_event(
 
 
 def record_endpoint_event(
-    work: UnitOfWork, moment: Moment, type: EventType, endpoint: Endpoint, *, only: EndpointId | None = None
+    work: UnitOfWork,
+    moment: Moment,
+    type: EventType,
+    endpoint: Endpoint,
+    *,
+    only: EndpointId | None = None,
+    request_id: str | None,
 ) -> Event:
     """Record what happened to an endpoint, and return the event."""
     id = EventId(moment.id("evt"))
@@ -56,6 +62,7 @@ def record_endpoint_event(
         sequence=None,
         at=moment.now,
         body=encode_json(described),
+        request_id=request_id,
         only=only,
     )
     work.events.add(event)

@@ -32,6 +32,7 @@ class RefundTransaction:
 def check_refund(command: RefundTransaction) -> None:
     """Raise Invalid with all that is wrong with a command, as far as the command alone tells."""
     faults = Faults()
+    faults.amount_form("amount", command.amount)
     faults.free_text("reason", command.reason, longest=REASON_LENGTH_MAX)
     faults.metadata(command.metadata)
     faults.raise_if_any()

@@ -19,7 +19,7 @@ Take payments, refund them, and be told of everything by signed webhooks.
   byte for byte, and has its effect once. Keys are kept for {in_time(KEPT)}.
 - **Money** is a decimal string with its currency's decimals: `"100.00"` USD, `"100"` JPY.
 - **Errors** are problem documents (RFC 9457). Programs look at `code`; `errors` names every field at fault.
-- **Lists** give `results`, `next` and `previous`; follow the links. Answers carry an `ETag`.
+- **Lists** give `results`, `next` and `previous`; follow the links. Reads carry an `ETag`.
 - **It only grows.** Fields, codes, event types and enumeration values may come at any time: pass over what you don't
   know. An unknown status is not final.
 
@@ -54,7 +54,7 @@ def _header(description: str, example: object, **schema: object) -> dict[str, An
 
 HEADERS: Final[Mapping[str, Any]] = {
     "Allow": _header("The methods that this path has.", "GET, HEAD, OPTIONS"),
-    "Cache-Control": _header("`private, no-cache` where an ETag is given, else `no-store`.", "no-store"),
+    "Cache-Control": _header("`private, no-cache` where a copy may be kept, else `no-store`.", "no-store"),
     "Connection": _header("`close`: nothing more is read on it.", "close"),
     "ETag": _header("Names this answer; send it back as `If-None-Match`.", '"5d41402abc4b2a76b9719d911017c592"'),
     "Idempotent-Replayed": _header("`true` on an answer that was given before.", "true"),

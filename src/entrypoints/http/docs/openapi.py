@@ -36,6 +36,7 @@ _OF_CREDENTIALS: Final = (
     "suspended",
     "rate_limited",
 )
+_OF_LIMITED: Final = ("RateLimit", "RateLimit-Policy")
 _OF_ONCE: Final = ("invalid_idempotency_key", "idempotency_key_in_use", "idempotency_key_reused")
 _PATH_PARAMETER: Final = re.compile(r"{(\w+)}")
 
@@ -101,10 +102,10 @@ def _operation(operation: Operation, refs: Mapping[type[msgspec.Struct], Part], 
             "required": operation.needs_body,
             "content": parts.json_content(reference, example_of(reference, schemas)),
         }
-    if operation.cached:
+    if operation.read is not None:
         described["responses"]["304"] = {
             "description": "Nothing changed since the answer that `If-None-Match` names.",
-            "headers": parts.header_refs("X-Request-Id", "ETag", "Cache-Control", "Vary"),
+            "headers": parts.header_refs("X-Request-Id", *_of_reads(operation), *_OF_LIMITED),
         }
     described["responses"].update(_problems(codes_of(operation), refs))
     return described
@@ -146,21 +147,23 @@ def _parameters(operation: Operation) -> list[Part]:
     names = ["X-Request-Id"]
     if operation.once:
         names.append("Idempotency-Key")
-    if operation.cached:
+    if operation.read is not None:
         names.append("If-None-Match")
     return [*parameters, *({"$ref": f"#/components/parameters/{name}"} for name in names)]
 
 
+def _of_reads(operation: Operation) -> Sequence[str]:
+    return ("ETag", "Cache-Control", "Vary") if operation.cached else ("ETag", "Cache-Control")
+
+
 def _success(operation: Operation, refs: Mapping[type[msgspec.Struct], Part], schemas: Part) -> Part:
-    names = ["X-Request-Id", "Cache-Control"]
-    if operation.cached:
-        names += ["ETag", "Vary"]
+    names = ["X-Request-Id", *(["Cache-Control"] if operation.read is None else _of_reads(operation))]
     if operation.location is not None:
         names.append("Location")
     if operation.once:
         names.append("Idempotent-Replayed")
     if operation.access != "public":
-        names += ["RateLimit", "RateLimit-Policy"]
+        names += _OF_LIMITED
     success: Part = {"description": parts.STATUS_WORDS[operation.status], "headers": parts.header_refs(*names)}
     if operation.answer is not None:
         reference = refs[operation.answer]
@@ -179,8 +182,6 @@ def codes_of(operation: Operation) -> list[str]:
         codes.update((*_OF_COMMANDS, *_OF_BODIES))
     if operation.access != "public":
         codes.update(_OF_CREDENTIALS)
-    elif operation.command is not None:
-        codes.add("rate_limited")
     if operation.once:
         codes.update(_OF_ONCE)
     if "{" in operation.path:

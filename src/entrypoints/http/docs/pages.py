@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from functools import cache
@@ -15,7 +14,7 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
 
 from entrypoints.http.docs.openapi import make_document
-from entrypoints.http.etags import etag_of, matches
+from entrypoints.http.etags import etag_of, matches, name_of
 from entrypoints.http.health import LIVE_PATH, PUBLIC, READY_PATH
 from entrypoints.http.operations import Operation
 from entrypoints.http.problem_catalogue import KINDS, Kind
@@ -86,7 +85,7 @@ def _no_such_problem(request: AnyRequest) -> Reply:
 
 
 def _reply(request: AnyRequest, headers: Headers, body: bytes) -> Reply:
-    name = hashlib.blake2b(body, digest_size=16).hexdigest()
+    name = name_of(body)
     headers = (*headers, _ASKED_AGAIN, (b"etag", etag_of(name)))
     if matches(RequestContext.of(request.scope).all(b"if-none-match"), name):
         return Reply(304, [pair for pair in headers if pair[0] != b"content-type"])

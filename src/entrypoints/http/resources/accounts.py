@@ -33,7 +33,7 @@ TAG: Final = "Accounts"
     check=check_command,
     answer=RegisteredMerchant,
     location="/api/auth/me/",
-    problems=["registration_closed", "email_taken"],
+    problems=["registration_closed", "email_taken", "rate_limited"],
 )
 async def register(call: Call, body: RegisterBody) -> Answer:
     """The answer holds the first API key, for test mode. An installation may be closed to this."""
@@ -51,7 +51,7 @@ async def register(call: Call, body: RegisterBody) -> Answer:
     status=200,
     body=LogInBody,
     answer=SessionKey,
-    problems=["invalid_credentials", "suspended", "live_mode_unavailable"],
+    problems=["invalid_credentials", "suspended", "live_mode_unavailable", "rate_limited"],
     limits=f"It lasts for {in_time(SESSION_KEY_LIFETIME)}; beyond {SESSION_KEYS_MAX} such keys the oldest goes.",
 )
 async def log_in(call: Call, body: LogInBody) -> Answer:
@@ -69,7 +69,7 @@ async def log_in(call: Call, body: LogInBody) -> Answer:
     body=TokenBody,
     check=lambda _call, body: body.command(),
     answer=TokenPair,
-    problems=["invalid_credentials", "suspended", "live_mode_unavailable"],
+    problems=["invalid_credentials", "suspended", "live_mode_unavailable", "rate_limited"],
     limits=f"The access token lasts for {in_time(ACCESS_TOKEN_LIFETIME)}, the refresh token for "
     f"{in_time(REFRESH_IDLE_LIFETIME)}, the whole session for {in_time(SESSION_LIFETIME)}.",
 )

@@ -14,6 +14,7 @@ from payments_core.describe import JsonObject
 from payments_core.ids import ApiKeyId
 from payments_core.merchant import API_KEYS_MAX, ROTATION_OVERLAP
 from payments_core.page import Page
+from payments_core.use_cases.read_lists import Seen
 
 TAG: Final = "API keys"
 PATH: Final = "/api/auth/api_keys/"
@@ -33,6 +34,12 @@ ONE: Final = f"{PATH}{{id}}/"
 async def list_api_keys(call: Call) -> Page[JsonObject]:
     """Those of this mode that are not revoked, the newest first; never their secrets."""
     return await call.payments.read.api_keys(call.caller, call.query.page)
+
+
+@read(ONE, tag=TAG, summary="Look at an API key", access=Scope.API_KEYS_READ, answer=ApiKey, cached=False)
+async def get_api_key(call: Call) -> Seen[JsonObject]:
+    """Its prefix, last four characters, scopes and last use; never its secret. A revoked one is not found."""
+    return await call.payments.read.api_key(call.caller, call.id(ApiKeyId))
 
 
 @command(
@@ -84,4 +91,10 @@ async def revoke_api_key(call: Call, _body: NoBody) -> None:
     await call.payments.revoke_api_key(call.caller, call.id(ApiKeyId))
 
 
-OPERATIONS: Final[tuple[Operation, ...]] = (list_api_keys, make_api_key, rotate_api_key, revoke_api_key)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    list_api_keys,
+    get_api_key,
+    make_api_key,
+    rotate_api_key,
+    revoke_api_key,
+)

@@ -12,9 +12,11 @@ from payments_core.describe import JsonObject
 from payments_core.ids import PaymentKeyId
 from payments_core.merchant import PAYMENT_KEYS_MAX
 from payments_core.page import Page
+from payments_core.use_cases.read_lists import Seen
 
 TAG: Final = "Payment keys"
 PATH: Final = "/api/payments/payment_key/"
+ONE: Final = f"{PATH}{{id}}/"
 
 
 @read(
@@ -29,6 +31,12 @@ PATH: Final = "/api/payments/payment_key/"
 async def list_payment_keys(call: Call) -> Page[JsonObject]:
     """Those of this mode, inactive ones too, the newest first."""
     return await call.payments.read.payment_keys(call.caller, call.query.page)
+
+
+@read(ONE, tag=TAG, summary="Look at a payment key", access=Scope.PAYMENT_KEYS_READ, answer=PaymentKey)
+async def get_payment_key(call: Call) -> Seen[JsonObject]:
+    """Active or not."""
+    return await call.payments.read.payment_key(call.caller, call.id(PaymentKeyId))
 
 
 @command(
@@ -50,7 +58,7 @@ async def make_payment_key(call: Call, _body: NoBody) -> Answer:
 
 @command(
     "DELETE",
-    f"{PATH}{{id}}/",
+    ONE,
     tag=TAG,
     summary="Deactivate a payment key",
     access=Scope.PAYMENT_KEYS_WRITE,
@@ -61,4 +69,9 @@ async def deactivate_payment_key(call: Call, _body: NoBody) -> None:
     await call.payments.deactivate_payment_key(call.caller, call.id(PaymentKeyId))
 
 
-OPERATIONS: Final[tuple[Operation, ...]] = (list_payment_keys, make_payment_key, deactivate_payment_key)
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    list_payment_keys,
+    get_payment_key,
+    make_payment_key,
+    deactivate_payment_key,
+)
