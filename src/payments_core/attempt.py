@@ -47,6 +47,7 @@ OPEN_STATES: Final = frozenset({AttemptState.PREPARED, AttemptState.PENDING, Att
 class Attempt:
     """An attempt to charge or to refund; `refund` is set where `kind` is REFUND.
 
+    `prepared_at` is when it was first written down, `called_at` when the gateway was last about to be called.
     `lookups` counts the look-ups that gave no answer since it was made, or since it was closed.
     """
 
@@ -61,6 +62,7 @@ class Attempt:
     payment_method: str | None
     charge_reference: str | None
     prepared_at: datetime
+    called_at: datetime
     state: AttemptState = AttemptState.PREPARED
     reference: str | None = None
     detail: str | None = None
@@ -73,6 +75,10 @@ class Attempt:
     def is_open(self) -> bool:
         """Say whether the gateway's word is still out."""
         return self.state in OPEN_STATES
+
+    def call(self, at: datetime) -> Attempt:
+        """Return the attempt whose call is about to be made again; write it down first."""
+        return replace(self, called_at=at, updated_at=at)
 
     def approve(self, reference: str, at: datetime) -> Attempt:
         """Return the attempt that moved money."""

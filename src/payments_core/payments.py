@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
 from payments_core.idempotency import Once
@@ -35,10 +35,11 @@ from payments_core.ports import (
 from payments_core.units import Act, Answer, Made, Units
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
-from payments_core.use_cases.change_password import change_password, rehash_password
+from payments_core.use_cases.change_password import change_password
+from payments_core.use_cases.check_password import MOVED, PasswordCheck
 from payments_core.use_cases.deliver_webhook import deliver_webhook
 from payments_core.use_cases.hold_account import PasswordMoved
-from payments_core.use_cases.log_in import LogIn, open_session, open_session_key, refuse_suspended
+from payments_core.use_cases.log_in import LogIn, open_session, open_session_key
 from payments_core.use_cases.log_out import log_out
 from payments_core.use_cases.make_api_key import (
     LIVE_MODE_UNAVAILABLE,
@@ -74,16 +75,13 @@ from payments_core.use_cases.register_merchant import (
 from payments_core.use_cases.replay_deliveries import Replay, check_replay, replay_deliveries, retry_delivery
 from payments_core.values import Encode, encode_json
 
-PASSWORD_TRIES_MAX: Final = 3
-"""Each further one is another's change of the password, or of the form in which it is kept, in that moment."""
-
 Command: TypeAlias = Register | MakeApiKey | Pay | RefundTransaction | AddEndpoint | ChangeEndpoint | Replay
 """What somebody sends whose fields can be at fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """All that Payments is assembled from. `gateways` has one for each mode that is open (False: test)."""
+    """All that Payments is assembled from. `gateways` has one for each mode that is open (False: test, True: live)."""
 
     begin: Begin
     views: Views
@@ -103,6 +101,10 @@ class Payments:
     """The facade. It keeps no state of its own but mutexes; make one for each process."""
 
     def __init__(self, ports: Ports) -> None:
+        """Assemble the use cases; raise ValueError for a gateway of the other mode, which would move other money."""
+        for livemode, gateway in ports.gateways.items():
+            if gateway.capabilities.livemode is not livemode:
+                raise ValueError(f"the gateway {gateway.capabilities.name} is not of the mode for which it is given")
         self._ports = ports
         self._units = Units(
             begin=ports.begin,
@@ -190,7 +192,7 @@ class Payments:
         try:
             await self._revoking(caller, partial(change_password, checked=merchant, password_hash=password_hash))
         except PasswordMoved:
-            raise InvalidCredentials("The password was changed meanwhile.") from None
+            raise InvalidCredentials(MOVED) from None
 
     async def make_api_key(self, caller: Caller, command: MakeApiKey, *, once: Once | None = None) -> Answer:
         """Make a key; its secret is in this answer only. Raises Invalid, Forbidden, RuleBroken."""
@@ -305,36 +307,19 @@ class Payments:
         return await self._units.run(act)
 
     async def _checked(self, command: LogIn, address: str | None, act: Callable[[Merchant], Act[Made]]) -> Answer:
-        """Check the password, then act for its merchant; once more where the password moved in between."""
         await self._limit(LOGIN_PER_ADDRESS, address)
         await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{normal_email(command.email)} {address or 'local'}")
-        for _ in range(PASSWORD_TRIES_MAX):
-            try:
-                merchant = await self._check_password(command)
-                made = await self._units.run(act(merchant), on=f"account:{merchant.id}")
-            except PasswordMoved:
-                continue
-            # The oldest session may have gone.
-            self._ports.credentials.forget(merchant.id)
-            return self._answer(made)
-        raise InvalidCredentials("The password was changed meanwhile.")
 
-    async def _check_password(self, command: LogIn) -> Merchant:
-        async def find(work: UnitOfWork, _moment: Moment) -> Merchant | None:
-            return await work.merchants.by_email(normal_email(command.email))
+        def act_in_mode(checked: Merchant) -> Act[Made]:
+            if command.livemode:
+                self._gateway(livemode=True)
+            return act(checked)
 
-        merchant = await self._units.run(find)
-        passwords = self._ports.passwords
-        password_hash = None if merchant is None else merchant.password_hash
-        if not await passwords.verify(password_hash, command.password) or merchant is None:
-            raise InvalidCredentials("The e-mail address or the password is wrong.")
-        refuse_suspended(merchant)
-        if command.livemode:
-            self._gateway(livemode=True)
-        if not passwords.is_stale(merchant.password_hash):
-            return merchant
-        fresh = await passwords.hash(command.password)
-        return await self._units.run(partial(rehash_password, checked=merchant, password_hash=fresh))
+        check = PasswordCheck(units=self._units, passwords=self._ports.passwords)
+        merchant, made = await check.act(command.email, command.password, act_in_mode)
+        # The oldest session may have gone.
+        self._ports.credentials.forget(merchant.id)
+        return self._answer(made)
 
     async def _limit(self, limit: Limit, key: str | None) -> None:
         if key is None:

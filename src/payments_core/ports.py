@@ -251,6 +251,13 @@ class Jobs(Protocol):
         """Remember a new job."""
         ...
 
+    def expect(self, job: Job, /) -> None:
+        """Have the commit raise LeaseLost where a claimed job's `lease_token` moved; nothing of it is written.
+
+        The job is not claimed by anybody else before the commit has ended.
+        """
+        ...
+
     def save(self, job: Job, /) -> None:
         """Remember a claimed job's new state; the commit raises LeaseLost where its `lease_token` moved."""
         ...

@@ -67,11 +67,7 @@ class Units:
         self._doorbell = doorbell
         self._mutexes = Mutexes()
 
-    def moment(self) -> Moment:
-        """Return now, with a fresh seed."""
-        return Moment(self._clock.now(), self._entropy(SEED_BYTES))
-
-    async def run(self, act: Act[T], *, on: str | None = None, moment: Moment | None = None) -> T:
+    async def run(self, act: Act[T], *, on: str | None = None) -> T:
         """Run `act` in a unit and commit; run it again with the same ids and time where it lost a race.
 
         `on` names the aggregate that callers contend for: inside this process they take turns.
@@ -80,7 +76,7 @@ class Units:
         async with AsyncExitStack() as turns:
             if on is not None:
                 await self._turn(turns, on)
-            return await self._tries(act, moment or self.moment())
+            return await self._tries(act)
 
     async def answer(
         self, act: Act[Made], *, caller: Caller, once: Once | None, on: str | None = None, rings: bool = False
@@ -89,17 +85,16 @@ class Units:
 
         `rings` says that the command promises work, of which the workers should hear.
         """
-        moment = self.moment()
         if once is None:
-            made = await self.run(act, on=on, moment=moment)
+            made = await self.run(act, on=on)
             answer = Answer(body=self._body(made), resource=made.resource)
         else:
-            answer = await self._answer_once(act, caller, once, on, moment)
+            answer = await self._answer_once(act, caller, once, on)
         if rings and not answer.replayed:
             self._doorbell.ring()
         return answer
 
-    async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None, moment: Moment) -> Answer:
+    async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None) -> Answer:
         async with AsyncExitStack() as turns:
             try:
                 await self._turn(turns, f"once:{caller.merchant}:{caller.livemode}:{once.key}")
@@ -108,7 +103,7 @@ class Units:
                 raise Conflict("idempotency_key_in_use", message, retryable=True) from None
             if on is not None:
                 await self._turn(turns, on)
-            return await self._tries(self._with_record(act, caller, once), moment)
+            return await self._tries(self._with_record(act, caller, once))
 
     async def _turn(self, turns: AsyncExitStack, name: str) -> None:
         """Wait for the turn at a name. Everyone takes a key before an aggregate, so that no two wait for each other."""
@@ -136,7 +131,9 @@ class Units:
 
         return act_once
 
-    async def _tries(self, act: Act[T], moment: Moment) -> T:
+    async def _tries(self, act: Act[T]) -> T:
+        # Made behind the wait for a turn: who comes later has a later time.
+        moment = Moment(self._clock.now(), self._entropy(SEED_BYTES))
         duplicates = 0
         for _ in range(UNIT_TRIES_MAX):
             try:

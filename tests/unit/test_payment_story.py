@@ -20,6 +20,7 @@ from entrypoints.worker.sweeper import make_worker
 from payments_core import (
     AddEndpoint,
     Caller,
+    ChangeEndpoint,
     Conflict,
     Forbidden,
     InvalidCredentials,
@@ -39,7 +40,7 @@ from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.describe import JsonObject
 from payments_core.idempotency import fingerprint
 from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, TransactionId
-from payments_core.job import FAILURES_MAX
+from payments_core.job import FAILURES_MAX, LEASE
 from payments_core.limits import LOGIN_PER_ACCOUNT_AND_ADDRESS
 from payments_core.merchant import ACCESS_TOKEN_LIFETIME, SESSION_KEYS_MAX, CredentialKind
 from payments_core.money import currency
@@ -555,6 +556,26 @@ class TestAWebhook:
         assert json.loads(told.body)["data"]["id"] == gone["id"]
         assert len(await story.events("webhook.disabled")) == 1
         assert "webhook.disabled" not in story.receivers.types_at(SHOP)
+
+    @pytest.mark.parametrize("status_code", [410, 500])
+    async def test_that_an_address_left_meanwhile_refuses_is_no_failure_of_the_new_one(
+        self, story: Story, status_code: int
+    ) -> None:
+        moving = await story.listen(SHOP, events=("transaction.created",))
+        story.receivers.answers[SHOP] = replace(FAILED, status_code=status_code)
+        await story.pay()
+        claims, now = story.services.claims, story.clock.now()
+        [claimed] = await claims.claim_deliveries(at=now, limit=1, lease=LEASE, limits_each={}, limit_each=1)
+        await story.services.payments.change_endpoint(story.caller, endpoint_id(moving), ChangeEndpoint(url=AUDIT))
+        await story.services.payments.deliver(claimed)
+
+        async with story.store.begin() as work:
+            endpoint = await work.endpoints.get(story.caller.merchant, False, endpoint_id(moving))
+        assert (endpoint.enabled, endpoint.failing_since) == (True, None)
+        assert (await story.delivery(moving))["status"] == "pending"
+        await story.later(seconds=6)
+        assert story.receivers.types_at(AUDIT) == ["transaction.created"]
+        assert (await story.delivery(moving))["status"] == "delivered"
 
     async def test_that_fails_for_five_days_disables_its_endpoint_once(self, story: Story) -> None:
         failing = await story.listen(SHOP)

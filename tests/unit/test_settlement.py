@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import pytest
@@ -14,6 +14,7 @@ import pytest
 from adapters.memory import HandClock, MemoryPasswords, memory_payments
 from payments_core import Caller, Pay, Payments, RefundTransaction, Register
 from payments_core.attempt import LOOKUP_SCHEDULE
+from payments_core.errors import LeaseLost
 from payments_core.gateway import (
     Approved,
     Capabilities,
@@ -27,7 +28,7 @@ from payments_core.gateway import (
     Unknown,
 )
 from payments_core.ids import MerchantId, TransactionId
-from payments_core.job import PUT_OFF
+from payments_core.job import LEASE, PUT_OFF
 from payments_core.testing.builders import NOW
 from payments_core.transaction import Status
 from payments_core.use_cases import process_job
@@ -147,6 +148,30 @@ async def test_a_refund_that_never_arrived_is_not_sent_again_once_its_charge_was
     assert await shop.show(id, "amount_refunded", "amount_refund_pending") == ("0.00", "0.00")
 
 
+async def test_a_refund_is_not_said_to_have_never_arrived_just_after_it_was_sent_again(shop: Shop) -> None:
+    id = await shop.pay()
+    await shop.refund(id, Misconfigured(why="the secret key is wrong"), Unknown(why="cut"))
+    await shop.later(PUT_OFF)
+    await reverse(shop, id)
+    shop.gateway.says.extend([NotSeen(), NotSeen()])
+    await shop.later(LOOKUP_SCHEDULE[0])
+    assert await shop.show(id, "amount_refund_pending") == ("10.00",)
+    await shop.later(LOOKUP_SCHEDULE[1])
+    assert await shop.show(id, "amount_refunded", "amount_refund_pending") == ("0.00", "0.00")
+
+
+async def test_who_lost_a_job_does_not_call_the_gateway_for_it(shop: Shop) -> None:
+    id = await shop.pay()
+    await shop.payments.refund(shop.caller, RefundTransaction(transaction=id))
+    [lost] = await shop.worker._claims.claim_jobs(at=shop.clock.now(), limit=1, lease=LEASE)
+    await reverse(shop, id)
+    await shop.later(LEASE)
+    assert await shop.show(id, "amount_refunded", "amount_refund_pending") == ("0.00", "0.00")
+    with pytest.raises(LeaseLost):
+        await shop.payments.processor.process(lost)
+    assert [submission.kind for submission in shop.gateway.submitted] == ["charge"]
+
+
 @pytest.mark.parametrize("blip", [Unknown(why="cut"), Pending(), NotSeen()])
 async def test_a_correction_comes_through_though_the_first_look_found_nothing(shop: Shop, blip: Sighting) -> None:
     id = await shop.pay(Approved(reference="ch_1", check_again_after=LATER), blip, DECLINED)
@@ -193,6 +218,11 @@ async def test_a_payment_of_a_gateway_that_is_not_there_any_more_is_not_charged_
     shop.gateway.name = "scripted"
     await shop.later(PUT_OFF)
     assert await shop.show(id, "status") == ("succeeded",)
+
+
+async def test_a_gateway_of_the_other_mode_is_refused(shop: Shop) -> None:
+    with pytest.raises(ValueError, match="scripted is not of the mode"):
+        Payments(replace(shop.payments._ports, gateways={True: shop.gateway}))
 
 
 async def test_a_gateway_that_never_answers_is_an_unknown_outcome(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

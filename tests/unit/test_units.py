@@ -3,7 +3,7 @@
 import asyncio
 import os
 from contextlib import AbstractAsyncContextManager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -54,6 +54,28 @@ async def test_a_lost_race_is_run_again_with_the_same_time_and_ids() -> None:
     assert await units(store.begin).run(act) == seen[0][1]
     assert len(seen) == 3
     assert len(set(seen)) == 1
+
+
+@pytest.mark.parametrize("key", [None, once()])
+async def test_who_waited_for_a_turn_has_the_time_at_which_it_came(key: Once | None) -> None:
+    store, clock, first_is_done = MemoryStore(), HandClock(NOW), asyncio.Event()
+    merchant = await a_stored_merchant(store)
+    loop = Units(begin=store.begin, clock=clock, entropy=os.urandom, encode=encode_json, doorbell=MemoryDoorbell())
+
+    async def wait(_work: UnitOfWork, _moment: Moment) -> None:
+        await first_is_done.wait()
+
+    async def tell(_work: UnitOfWork, moment: Moment) -> Made:
+        return Made(answer={"now": moment.now.isoformat()})
+
+    first = asyncio.create_task(loop.run(wait, on="transaction:1"))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(loop.answer(tell, caller=Caller(merchant=merchant.id), once=key, on="transaction:1"))
+    await asyncio.sleep(0)
+    clock.move(timedelta(seconds=4))
+    first_is_done.set()
+    await first
+    assert (await second).json == {"now": (NOW + timedelta(seconds=4)).isoformat()}
 
 
 async def test_a_race_that_cannot_be_won_ends_as_unavailable() -> None:

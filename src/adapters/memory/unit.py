@@ -46,12 +46,17 @@ class MemoryJobs:
 
     def __init__(self) -> None:
         self.added: list[Job] = []
+        self.expected: list[Job] = []
         self.saved: dict[JobId, Job] = {}
         self.ended: dict[JobId, Job] = {}
 
     def add(self, job: Job, /) -> None:
         """Remember a new job."""
         self.added.append(job)
+
+    def expect(self, job: Job, /) -> None:
+        """Have the commit raise LeaseLost where its lease is another's."""
+        self.expected.append(job)
 
     def save(self, job: Job, /) -> None:
         """Remember a claimed job's new state."""
@@ -160,7 +165,7 @@ class MemoryUnitOfWork:
             seen.add(identity)
 
     def _check_leases(self) -> None:
-        for job in (*self.jobs.saved.values(), *self.jobs.ended.values()):
+        for job in (*self.jobs.expected, *self.jobs.saved.values(), *self.jobs.ended.values()):
             held = self._state.jobs.get(job.id)
             if held is None or held.lease_token != job.lease_token:
                 raise LeaseLost("another worker has claimed this job, or it is done")

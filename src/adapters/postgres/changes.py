@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from adapters.postgres.mapping import Identity, Kind, Kinds
+from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, Session
 from payments_core.ports import Versioned
 from payments_core.refund import Refund
@@ -72,6 +73,7 @@ class Changes:
         self.deliveries = Writes(kinds.deliveries)
         self.jobs = Writes(kinds.jobs)
         self.jobs_done = Writes(kinds.jobs)
+        self.jobs_expected: list[Job] = []
         self.replays: list[Replay] = []
         self.expected: dict[tuple[str, Identity], set[int]] = {}
         self._of_type: dict[type[Versioned], Writes[Any]] = {
@@ -114,4 +116,4 @@ class Changes:
         return written | {replay.endpoint.merchant for replay in self.replays}
 
     def __bool__(self) -> bool:
-        return bool(self.expected or self.touched())
+        return bool(self.expected or self.jobs_expected or self.touched())

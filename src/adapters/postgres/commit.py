@@ -29,6 +29,7 @@ async def write(connection: AsyncConnection, changes: Changes) -> str:
     """
     counted, transaction_id = await _move_revisions(connection, changes)
     await _check_expectations(connection, changes)
+    await _check_leases(connection, changes)
     await _insert_records(connection, changes)
     if changes.merchants.added:
         transaction_id = await _insert_merchants(connection, changes)
@@ -48,7 +49,7 @@ async def _move_revisions(connection: AsyncConnection, changes: Changes) -> tupl
     """Lock and move the counters; return how many events each merchant has now, and the database transaction's id."""
     new = {merchant for (merchant,) in changes.merchants.added}
     touched = changes.touched()
-    expected = {str(identity[0]) for _, identity in changes.expected}
+    expected = {str(identity[0]) for _, identity in changes.expected} | {job.merchant for job in changes.jobs_expected}
     merchants = sorted((touched | expected) - new)
     if not merchants:
         return {}, None
@@ -72,6 +73,17 @@ async def _check_expectations(connection: AsyncConnection, changes: Changes) -> 
         moved = await connection.execute(*statements.moved(changes.expected))
         if moved.first() is not None:
             raise StaleWrite("what the unit expected has moved")
+
+
+async def _check_leases(connection: AsyncConnection, changes: Changes) -> None:
+    if changes.jobs_expected:
+        arrays = {
+            "held_merchant_id": [job.merchant for job in changes.jobs_expected],
+            "held_id": [job.id for job in changes.jobs_expected],
+            "held_lease_token": [job.lease_token for job in changes.jobs_expected],
+        }
+        if len((await connection.execute(statements.HELD_JOBS, arrays)).all()) != len(changes.jobs_expected):
+            raise LeaseLost("somebody else holds the job")
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -146,6 +146,17 @@ def moved(
     return union_all(*(_MOVED_IN[name] for name in names)), arrays
 
 
+def _held_jobs() -> Executable:
+    jobs = tables.jobs
+    held = given("held", merchant_id=Text, id=Text, lease_token=Integer)
+    same = and_(*(jobs.c[column] == held.c[column] for column in ("merchant_id", "id", "lease_token")))
+    return select(jobs.c.id).join_from(held, jobs, same).order_by(*jobs.primary_key).with_for_update(of=jobs, read=True)
+
+
+HELD_JOBS: Final = _held_jobs()
+"""Find the jobs `held_…` that are still under these leases, and keep claims, which pass over locked rows, from them."""
+
+
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 

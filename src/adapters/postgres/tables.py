@@ -311,6 +311,7 @@ attempts: Final = Table(
     _text("payment_method", nullable=True),
     _text("charge_reference", nullable=True),
     _time("prepared_at"),
+    _time("called_at"),
     _text("state"),
     _text("reference", nullable=True),
     _text("detail", nullable=True),

@@ -255,9 +255,13 @@ class PostgresEvents(Part[Event]):
 class PostgresJobs(Part[Job]):
     """Jobs of a unit."""
 
-    def __init__(self, writes: Writes[Job], done: Writes[Job], read: Read) -> None:
+    def __init__(self, writes: Writes[Job], done: Writes[Job], expected: list[Job], read: Read) -> None:
         super().__init__(writes, read)
         self._done: Final = done
+        self._expected: Final = expected
+
+    def expect(self, job: Job, /) -> None:
+        self._expected.append(job)
 
     def done(self, job: Job, /) -> None:
         self._done.save(job)
@@ -290,7 +294,7 @@ class PostgresUnit:
         self.endpoints: Final = PostgresEndpoints(changes.endpoints, read)
         self.deliveries: Final = PostgresDeliveries(changes.deliveries, changes.replays, read)
         self.events: Final = PostgresEvents(changes.events, read)
-        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, read)
+        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, changes.jobs_expected, read)
         self.idempotency: Final = PostgresIdempotencyRecords(changes.records, read)
 
     def expect(self, aggregate: Versioned, /) -> None:

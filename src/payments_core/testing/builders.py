@@ -179,6 +179,7 @@ def an_attempt(subject: Transaction | Refund) -> Attempt:
         payment_method=None,
         charge_reference=None,
         prepared_at=moment.now,
+        called_at=moment.now,
         updated_at=moment.now,
     )
 

@@ -156,11 +156,13 @@ class ClaimsContract:
         (stale,) = await _claim(store, NOW)
         (fresh,) = await _claim(store, NOW + LEASE + SECOND)
         before = await store.revision(shop.merchant.id)
-        for write in ("save", "done"):
+        for write in ("expect", "save", "done"):
             transaction = a_transaction(shop.key)
             async with refused_unit(store, LeaseLost) as work:
                 work.transactions.add(transaction)
-                if write == "save":
+                if write == "expect":
+                    work.jobs.expect(stale)
+                elif write == "save":
                     work.jobs.save(stale.again(due_at=NOW))
                 else:
                     work.jobs.done(stale)
@@ -168,6 +170,21 @@ class ClaimsContract:
                 await stored(store, transaction)
         assert await store.revision(shop.merchant.id) == before
         await _done(store, fresh)
+
+    async def test_a_holder_who_expects_its_job_writes_beside_it_and_leaves_it_as_it_was(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await _jobs(store, shop, NOW)
+        (job,) = await _claim(store, NOW)
+        transaction = a_transaction(shop.key)
+        async with store.begin() as work:
+            work.jobs.expect(job)
+            work.transactions.add(transaction)
+        await stored(store, transaction)
+        async with store.begin() as work:
+            work.jobs.expect(job)
+        assert not await _claim(store, NOW + LEASE - SECOND)
+        (again,) = await _claim(store, NOW + LEASE + SECOND)
+        assert (again.id, again.due_at) == (job.id, job.due_at)
 
     async def test_a_stale_write_beside_a_job_leaves_the_job_as_it_was(self, store: Store) -> None:
         shop = await open_shop(store)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from payments_core.errors import Forbidden, InvalidCredentials
+from payments_core.errors import InvalidCredentials
 from payments_core.keys import digest, is_api_key
 from payments_core.merchant import ApiKeyKind, Caller, CredentialKind
 from payments_core.ports import AccessTokens, Clock, Credentials
+from payments_core.use_cases.require_active import refuse_suspended
 
 _NO_API_KEY: Final = "No valid API key: it is mistyped, unknown, expired or revoked."
 _PAYMENT_KEY: Final = "Payment keys (`pk_…`) don't authenticate: use an API key (`sk_…`)."
@@ -28,7 +29,7 @@ class Authenticator:
         holder = await self.credentials.api_key(digest(secret)) if is_api_key(secret) else None
         if holder is None or not holder.key.is_valid(now):
             raise InvalidCredentials(_PAYMENT_KEY if secret.startswith("pk_") else _NO_API_KEY)
-        _refuse_suspended(holder.suspended)
+        refuse_suspended(holder.suspended)
         key = holder.key
         await self.credentials.touch(key.merchant, key.id, at=now)
         return Caller(
@@ -46,15 +47,10 @@ class Authenticator:
         holder = await self.credentials.session(claims.merchant, claims.session)
         if holder is None or not holder.session.is_valid(now) or holder.session.livemode != claims.livemode:
             raise InvalidCredentials("The access token's session has ended.")
-        _refuse_suspended(holder.suspended)
+        refuse_suspended(holder.suspended)
         return Caller(
             merchant=claims.merchant,
             livemode=claims.livemode,
             kind=CredentialKind.ACCESS_TOKEN,
             credential=claims.session,
         )
-
-
-def _refuse_suspended(suspended: bool) -> None:
-    if suspended:
-        raise Forbidden("This account is suspended.", code="suspended")

@@ -33,7 +33,7 @@ async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claime
         # Not recorded, it would be tried again at each end of its lease, for ever.
         _log.exception("delivery %s could not be attempted", claimed.delivery.id)
         reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
-    act = partial(record_attempt, claimed=claimed.delivery, reply=reply, at=at)
+    act = partial(record_attempt, claimed=claimed, reply=reply, at=at)
     await units.run(act, on=f"delivery:{claimed.delivery.id}")
 
 
@@ -45,19 +45,28 @@ async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> A
 
 
 async def record_attempt(
-    work: UnitOfWork, moment: Moment, *, claimed: Delivery, reply: Answered | Unreached, at: datetime
+    work: UnitOfWork, moment: Moment, *, claimed: ClaimedDelivery, reply: Answered | Unreached, at: datetime
 ) -> None:
-    """Record what came back, when the delivery is due again, and what that says of the endpoint."""
-    delivery = await work.deliveries.get(claimed.merchant, claimed.endpoint, claimed.id)
-    if delivery.lease_token != claimed.lease_token:
+    """Record what came back, when the delivery is due again, and what that says of the endpoint.
+
+    An endpoint that has moved meanwhile is not held to what its old address answered.
+    """
+    held = claimed.delivery
+    delivery = await work.deliveries.get(held.merchant, held.endpoint, held.id)
+    if delivery.lease_token != held.lease_token:
         raise LeaseLost("another worker has claimed this delivery")
     attempt = _attempt(delivery.next_attempt_number, at, reply)
     endpoint = await _endpoint(work, delivery)
     if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
         work.deliveries.save(delivery.note(attempt))
-    elif isinstance(reply, Answered) and 200 <= reply.status_code < 300:
+        return
+    has_moved = endpoint.url != claimed.endpoint.url
+    if isinstance(reply, Answered) and 200 <= reply.status_code < 300:
         work.deliveries.save(delivery.deliver(attempt))
-        _save_if_changed(work, endpoint, endpoint.succeeded())
+        if not has_moved:
+            _save_if_changed(work, endpoint, endpoint.succeeded())
+    elif has_moved:
+        work.deliveries.save(_failed(moment, delivery, attempt, reply))
     else:
         _record_failure(work, moment, delivery, attempt, endpoint, reply)
 
@@ -78,11 +87,15 @@ def _record_failure(
         work.endpoints.save(disabled)
         record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled, request_id=None)
         return
+    work.deliveries.save(_failed(moment, delivery, attempt, reply))
+    _save_if_changed(work, endpoint, failing)
+
+
+def _failed(moment: Moment, delivery: Delivery, attempt: DeliveryAttempt, reply: Answered | Unreached) -> Delivery:
     seconds = reply.retry_after_seconds if isinstance(reply, Answered) else None
     retry_after = None if seconds is None else timedelta(seconds=seconds)
     jitter = int.from_bytes(moment.secret(4), "big") / 2**31 - 1
-    work.deliveries.save(delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter))
-    _save_if_changed(work, endpoint, failing)
+    return delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter)
 
 
 async def _endpoint(work: UnitOfWork, delivery: Delivery) -> Endpoint | None:

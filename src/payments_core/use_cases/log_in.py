@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 from payments_core import describe
 from payments_core.describe import JsonObject
-from payments_core.errors import Forbidden
 from payments_core.ids import Moment, SessionId
 from payments_core.merchant import (
     SESSION_KEY_LIFETIME,
@@ -32,12 +31,6 @@ class LogIn:
     email: str
     password: str = field(repr=False)
     livemode: bool = False
-
-
-def refuse_suspended(merchant: Merchant) -> None:
-    """Raise Forbidden (`suspended`) for a merchant that is."""
-    if merchant.suspended_at is not None:
-        raise Forbidden("This account is suspended.", code="suspended")
 
 
 async def open_session_key(work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool) -> Made:

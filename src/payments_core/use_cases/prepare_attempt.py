@@ -9,6 +9,7 @@ from payments_core.attempt import Attempt, AttemptKind, AttemptState
 from payments_core.ids import AttemptId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
 from payments_core.ports import UnitOfWork
+from payments_core.refund import RefundStatus
 from payments_core.transaction import Failure, Status
 from payments_core.use_cases.record_event import record_transaction_event
 from payments_core.use_cases.settle_refund import fail_refund
@@ -20,18 +21,24 @@ CHARGE_GONE: Final = Failure(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """An attempt to make or to look up. `charge_gone`: one to refund what turned out not to have been charged."""
+    """An attempt to make or to look up.
+
+    `is_new`: the gateway was never called for it. `charge_gone`: it is to refund what turned out not to have been
+    charged.
+    """
 
     attempt: Attempt
+    is_new: bool = False
     charge_gone: bool = False
 
 
 async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prepared | None:
     """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then).
 
-    It is made at the gateway for which the payment was accepted.
+    It is made at the gateway for which the payment was accepted. Raises LeaseLost where the job is another's.
     """
     subject = TransactionId(job.subject) if job.kind is JobKind.CHARGE else RefundId(job.subject)
+    work.jobs.expect(job)
     attempt = await work.attempts.of(job.merchant, subject)
     if attempt is not None:
         if attempt.state is AttemptState.NEEDS_REVIEW:
@@ -41,6 +48,12 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prep
     if job.kind is JobKind.CHARGE:
         return await _prepare_charge(work, moment, job)
     return await _prepare_refund(work, moment, job)
+
+
+async def note_call(work: UnitOfWork, moment: Moment, *, job: Job, attempt: Attempt) -> None:
+    """Write down that the gateway is about to be called once more."""
+    work.jobs.expect(job)
+    work.attempts.save(attempt.call(moment.now))
 
 
 async def _charge_is_gone(work: UnitOfWork, job: Job, attempt: Attempt) -> bool:
@@ -68,17 +81,21 @@ async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Prepare
         payment_method=transaction.payment_method,
         charge_reference=None,
         prepared_at=moment.now,
+        called_at=moment.now,
         updated_at=moment.now,
         request_id=job.request_id,
     )
     work.transactions.save(processing)
     work.attempts.add(attempt)
     record_transaction_event(work, moment, fact, processing, request_id=job.request_id)
-    return Prepared(attempt=attempt)
+    return Prepared(attempt=attempt, is_new=True)
 
 
 async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Prepared | None:
     refund = await work.refunds.get(job.merchant, job.livemode, RefundId(job.subject))
+    if refund.status is not RefundStatus.PENDING:
+        work.jobs.done(job)
+        return None
     transaction = await work.transactions.get(job.merchant, job.livemode, refund.transaction)
     if transaction.status is not Status.SUCCEEDED:
         # Corrected since the refund was promised: there is no charge to give back.
@@ -98,8 +115,9 @@ async def _prepare_refund(work: UnitOfWork, moment: Moment, job: Job) -> Prepare
         payment_method=transaction.payment_method,
         charge_reference=transaction.gateway_reference,
         prepared_at=moment.now,
+        called_at=moment.now,
         updated_at=moment.now,
         request_id=job.request_id,
     )
     work.attempts.add(attempt)
-    return Prepared(attempt=attempt)
+    return Prepared(attempt=attempt, is_new=True)

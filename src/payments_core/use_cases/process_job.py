@@ -1,13 +1,14 @@
 """Do a job: prepare the attempt in one unit, call the gateway with none open, settle in another.
 
 The attempt is committed before the call and its id is the gateway's idempotency key, so that a crash at any point
-leaves either nothing done or an attempt that the next holder of the job repeats or looks up.
+leaves either nothing done or an attempt that the next holder of the job repeats or looks up. A repeated call is
+committed before it is made, too: from the last one on the gateway's quiet period counts.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,13 +21,13 @@ from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
 from payments_core.units import Units
-from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, prepare_attempt
+from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, note_call, prepare_attempt
 from payments_core.use_cases.settle_attempt import settle_attempt
 
 KEY_RETENTION_SHARE: Final = 0.5
 """A call is repeated with the same key only in this first part of the time for which the gateway keeps it."""
 GATEWAY_SECONDS_MAX: Final = 60.0
-"""For a look-up and a call after it. Adapters have shorter bounds of their own; this one is for those that fail to."""
+"""For one call. Adapters have shorter bounds of their own; this one is for those that fail to."""
 
 
 class GatewayMisconfigured(PaymentsError):
@@ -47,7 +48,7 @@ class Processor:
         """Do what the job says, as far as it can be done now; an unforeseen error makes it due again with backoff.
 
         Raises that error, when it has been written down; LeaseLost where the claim ran out meanwhile and somebody else
-        has it; Unavailable where the store is away (the lease then runs out by itself).
+        has it; Unavailable where the store is away or too busy: hand the job back.
         """
         try:
             await self._process(job)
@@ -73,39 +74,44 @@ class Processor:
         attempt = prepared.attempt
         if attempt.gateway != gateway.capabilities.name:
             raise GatewayMisconfigured(f"the gateway of this payment, {attempt.gateway}, is not there any more")
-        sighting = await self._ask(gateway, prepared)
+        sighting = await self._submit_or_look_up(gateway, job, prepared)
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
         settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
         await self.units.run(settle, on=f"transaction:{attempt.transaction}")
 
-    async def _ask(self, gateway: Gateway, prepared: Prepared) -> Sighting:
-        try:
-            async with asyncio.timeout(GATEWAY_SECONDS_MAX):
-                return await self._submit_or_look_up(gateway, prepared)
-        except TimeoutError:
-            return Unknown(why=f"the gateway took longer than {GATEWAY_SECONDS_MAX:.0f} s")
-
-    async def _submit_or_look_up(self, gateway: Gateway, prepared: Prepared) -> Sighting:
+    async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
         attempt, submission = prepared.attempt, submission_of(prepared.attempt)
+        if prepared.is_new:
+            return await _bounded(gateway.submit(submission))
         now = self.clock.now()
         may_repeat = may_submit(attempt, gateway.capabilities, now) and not prepared.charge_gone
-        if attempt.state is AttemptState.PREPARED and may_repeat:
-            return await gateway.submit(submission)
-        sighting = await gateway.lookup(submission)
-        quiet = now - attempt.prepared_at >= gateway.capabilities.quiet_period
-        if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
-            return sighting
-        if prepared.charge_gone:
-            # It never arrived, and is not to be sent any more.
-            return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
-        return await gateway.submit(submission) if may_repeat else sighting
+        if attempt.state is not AttemptState.PREPARED or not may_repeat:
+            sighting = await _bounded(gateway.lookup(submission))
+            quiet = now - attempt.called_at >= gateway.capabilities.quiet_period
+            if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
+                return sighting
+            if prepared.charge_gone:
+                # It never arrived, and is not to be sent any more.
+                return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
+            if not may_repeat:
+                return sighting
+        await self.units.run(partial(note_call, job=job, attempt=attempt), on=f"job:{job.id}")
+        return await _bounded(gateway.submit(submission))
 
     async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
             work.jobs.save(changed(at=moment.now))
 
         await self.units.run(act)
+
+
+async def _bounded(answer: Awaitable[Sighting]) -> Sighting:
+    try:
+        async with asyncio.timeout(GATEWAY_SECONDS_MAX):
+            return await answer
+    except TimeoutError:
+        return Unknown(why=f"the gateway took longer than {GATEWAY_SECONDS_MAX:.0f} s")
 
 
 def submission_of(attempt: Attempt) -> Submission:

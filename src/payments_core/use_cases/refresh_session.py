@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from payments_core.describe import JsonObject
-from payments_core.errors import Forbidden, InvalidCredentials
+from payments_core.errors import InvalidCredentials
 from payments_core.ids import MerchantId, Moment
 from payments_core.keys import SECRET_BYTES, digest
 from payments_core.merchant import ACCESS_TOKEN_LIFETIME, REFRESH_IDLE_LIFETIME, RefreshToken, Session
 from payments_core.ports import AccessClaims, AccessTokens, UnitOfWork
 from payments_core.units import Made
+from payments_core.use_cases.require_active import refuse_suspended
 
 PREFIX: Final = "rt_"
 LENGTH_MAX: Final = 200
@@ -34,8 +35,7 @@ async def refresh_session(work: UnitOfWork, moment: Moment, *, refresh: str, tok
         return token.merchant
     if moment.now >= token.expires_at:
         raise InvalidCredentials("The refresh token is not valid.")
-    if (await work.merchants.get(token.merchant)).suspended_at is not None:
-        raise Forbidden("This account is suspended.", code="suspended")
+    refuse_suspended((await work.merchants.get(token.merchant)).suspended_at is not None)
     work.expect(session)
     work.sessions.save_refresh_token(token.spend(moment.now))
     return Made(answer=issue_pair(work, moment, session, tokens), resource=session.id)

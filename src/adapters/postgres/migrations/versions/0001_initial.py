@@ -31,6 +31,7 @@ def upgrade() -> None:
         sa.Column("payment_method", sa.Text(), nullable=True),
         sa.Column("charge_reference", sa.Text(), nullable=True),
         sa.Column("prepared_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("called_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("reference", sa.Text(), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),

@@ -1,0 +1,58 @@
+"""Check an account's password, no unit open while it is hashed, and act for its merchant if it is right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+from payments_core.errors import InvalidCredentials
+from payments_core.merchant import Merchant
+from payments_core.ports import Passwords, UnitOfWork
+from payments_core.units import Act, Units
+from payments_core.use_cases.change_password import rehash_password
+from payments_core.use_cases.hold_account import PasswordMoved
+from payments_core.use_cases.register_merchant import normal_email
+from payments_core.use_cases.require_active import refuse_suspended
+
+T = TypeVar("T")
+
+TRIES_MAX: Final = 3
+"""Each further one is another's change of the password, or of the form in which it is kept, in that moment."""
+MOVED: Final = "The password was changed meanwhile."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PasswordCheck:
+    """Answers whose password it is."""
+
+    units: Units
+    passwords: Passwords
+
+    async def act(self, email: str, password: str, act: Callable[[Merchant], Act[T]]) -> tuple[Merchant, T]:
+        """Run an act for the merchant with this address and password; again where the password moved in between.
+
+        Raises InvalidCredentials, after the same time for an unknown address, and Forbidden (`suspended`).
+        """
+        for _ in range(TRIES_MAX):
+            try:
+                merchant = await self._merchant(email, password)
+                return merchant, await self.units.run(act(merchant), on=f"account:{merchant.id}")
+            except PasswordMoved:
+                continue
+        raise InvalidCredentials(MOVED)
+
+    async def _merchant(self, email: str, password: str) -> Merchant:
+        async def find(work: UnitOfWork, _moment: object) -> Merchant | None:
+            return await work.merchants.by_email(normal_email(email))
+
+        merchant = await self.units.run(find)
+        password_hash = None if merchant is None else merchant.password_hash
+        if not await self.passwords.verify(password_hash, password) or merchant is None:
+            raise InvalidCredentials("The e-mail address or the password is wrong.")
+        refuse_suspended(merchant.suspended_at is not None)
+        if not self.passwords.is_stale(merchant.password_hash):
+            return merchant
+        fresh = await self.passwords.hash(password)
+        return await self.units.run(partial(rehash_password, checked=merchant, password_hash=fresh))
