@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -23,6 +24,8 @@ UNIT_TRIES_MAX: Final = 20
 """Each lost race is another's success, so that even hot aggregates get through; then the caller hears Unavailable."""
 DUPLICATE_TRIES_MAX: Final = 2
 """A taken value is believed when it is met twice: the first time a twin with the same key may have taken it."""
+UNITS_BEHIND_MAX: Final = 6
+"""Units of workers at once in one process, however many jobs are under way. A store has more connections than that."""
 
 Act: TypeAlias = Callable[[UnitOfWork, Moment], Awaitable[T]]
 """What a use case does inside a unit. It may run several times and must depend on nothing but its arguments."""
@@ -66,6 +69,7 @@ class Units:
         self._encode = encode
         self._doorbell = doorbell
         self._mutexes = Mutexes()
+        self._behind = asyncio.Semaphore(UNITS_BEHIND_MAX)
 
     async def run(self, act: Act[T], *, on: str | None = None) -> T:
         """Run `act` in a unit and commit; run it again with the same ids and time where it lost a race.
@@ -77,6 +81,11 @@ class Units:
             if on is not None:
                 await self._turn(turns, on)
             return await self._tries(act)
+
+    async def run_behind(self, act: Act[T], *, on: str | None = None) -> T:
+        """Run a unit for which nobody waits; few at once, so that requests find room in the store beside them."""
+        async with self._behind:
+            return await self.run(act, on=on)
 
     async def answer(
         self, act: Act[Made], *, caller: Caller, once: Once | None, on: str | None = None, rings: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import zlib
 from collections import Counter
@@ -28,6 +29,8 @@ DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
 HAND_BACK_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 1.0
 """Before work that met a store too busy or away is handed back, to be claimed again before its lease runs out."""
+HAND_BACKS_MAX: Final = 20
+"""Tries to hand back one piece of work to a store that is busy or away: as long as its lease may last."""
 
 _log = logging.getLogger(__name__)
 
@@ -120,7 +123,7 @@ class Worker:
         for task in late:
             task.cancel()
         await asyncio.wait(late)
-        await self._hand_back(jobs, deliveries)
+        _say_kept(len(jobs) + len(deliveries), await self._hand_back(jobs, deliveries))
 
     async def _sweep_jobs(self) -> bool:
         limit = min(CLAIM_BATCH_MAX, JOBS_IN_FLIGHT_MAX - len(self._jobs))
@@ -160,22 +163,30 @@ class Worker:
         """
         end = await work
         if end is End.STORE_AWAY:
-            try:
+            refused: Exception | None = None
+            for _ in range(HAND_BACKS_MAX):
                 # Spread by the id, so that all that met the same outage don't come back at once.
-                async with asyncio.timeout(PAUSE_SECONDS * (1 + zlib.crc32(job.id.encode()) / 2**32)):
-                    await self._stopping.wait()
-            except TimeoutError:
-                pass
-            await self._hand_back([job], [])
+                await self._pause(PAUSE_SECONDS * (1 + zlib.crc32(job.id.encode()) / 2**32))
+                refused = await self._hand_back([job], [])
+                if refused is None or self._stopping.is_set():
+                    break
+            _say_kept(1, refused)
         return end
 
-    async def _hand_back(self, jobs: Sequence[Job], deliveries: Sequence[Delivery]) -> None:
+    async def _pause(self, seconds: float) -> None:
+        """Wait so long, or until the worker is to stop."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+
+    async def _hand_back(self, jobs: Sequence[Job], deliveries: Sequence[Delivery]) -> Exception | None:
+        """Hand leases back; return what kept the store from taking them."""
         try:
             async with asyncio.timeout(HAND_BACK_SECONDS):
                 await self._claims.release(jobs, deliveries)
         except Exception as error:
-            count = len(jobs) + len(deliveries)
-            _log.warning("could not hand back %d leases, which run out by themselves: %r", count, error)
+            return error
+        return None
 
     def _job_ended(self, job: Job, task: asyncio.Task[End]) -> None:
         del self._jobs[job.id, job.lease_token]
@@ -191,6 +202,11 @@ class Worker:
         if not self._each[endpoint]:
             del self._each[endpoint]
         self._wake()
+
+
+def _say_kept(count: int, refused: Exception | None) -> None:
+    if refused is not None:
+        _log.warning("could not hand back %d leases, which run out by themselves: %r", count, refused)
 
 
 async def _guarded(work: Awaitable[None], name: str) -> End:

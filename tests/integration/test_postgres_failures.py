@@ -83,6 +83,26 @@ async def _block_commit(observer: AsyncConnection, shop: Shop, commit: Awaitable
     return running
 
 
+# ── busy
+
+
+async def test_a_merchant_whose_commits_wait_keeps_no_connection_from_another(
+    database_url: str, observer: AsyncConnection
+) -> None:
+    engine = create_engine(database_url, bounds=Bounds(connections_max=2, connections_kept=2))
+    store = _store(engine)
+    busy, other = await open_shop(store), await open_shop(store)
+    first = await _block_commit(observer, busy, put(store, a_transaction(busy.key)))
+    waiting = [asyncio.ensure_future(put(store, a_transaction(busy.key))) for _ in range(20)]
+    transaction = a_transaction(other.key)
+    await put(store, transaction)
+    assert (await stored(store, transaction)) is not None
+    assert not any(commit.done() for commit in waiting)
+    await observer.rollback()
+    await asyncio.gather(first, *waiting, return_exceptions=True)
+    await engine.dispose()
+
+
 # ── away
 
 
@@ -152,7 +172,7 @@ async def test_a_stopped_server_is_unavailable_in_bounded_time_and_recovery_need
     async def commit() -> None:
         await put(store, a_transaction(shop.key))
 
-    calls = (read, look, revision, claim, credentials, commit, store.ping)
+    calls = (read, look, revision, claim, credentials, commit)
     await postgres_server.stop()
     for call in calls:
         with pytest.raises(Unavailable):

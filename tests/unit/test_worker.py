@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -13,8 +14,10 @@ from adapters.memory import HandClock, MemoryGateway, MemoryPasswords, memory_pa
 from payments_core import AddEndpoint, Caller, Pay, Payments, Register, Unavailable, worker
 from payments_core.gateway import Outcome, Submission
 from payments_core.ids import MerchantId, TransactionId
+from payments_core.job import Job
 from payments_core.ports import Answered, Notification
 from payments_core.testing.builders import NOW
+from payments_core.webhook import Delivery
 from payments_core.worker import DELIVERIES_IN_FLIGHT_EACH_MAX, Worker
 
 
@@ -82,6 +85,27 @@ async def test_a_job_that_met_a_busy_store_is_done_again_before_its_lease_runs_o
     id = await shop.pay()
     await shop.worker.sweep_until_idle()
     assert await shop.status(id) == "succeeded"
+
+
+async def test_a_job_that_a_busy_store_does_not_take_back_is_handed_back_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(worker, "PAUSE_SECONDS", 0.0)
+    shop, refusals = await open_shop(gateway=Busy(times=1)), 3
+    claims = shop.worker._claims
+    release = claims.release
+
+    async def busy(jobs: Sequence[Job], deliveries: Sequence[Delivery], /) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise Unavailable("too busy")
+        await release(jobs, deliveries)
+
+    monkeypatch.setattr(claims, "release", busy)
+    id = await shop.pay()
+    await shop.worker.sweep_until_idle()
+    assert (await shop.status(id), refusals) == ("succeeded", 0)
 
 
 async def test_an_endpoint_that_hangs_holds_ten_places_and_delays_no_other() -> None:

@@ -115,5 +115,10 @@ class Changes:
         written = {str(identity[0]) for kind in writes for identity in (*kind.added, *kind.saved)}
         return written | {replay.endpoint.merchant for replay in self.replays}
 
+    def counted(self) -> list[str]:
+        """Return the merchants whose counters the commit locks, in that order; those that it adds have none yet."""
+        expected = {str(identity[0]) for _, identity in self.expected} | {job.merchant for job in self.jobs_expected}
+        return sorted((self.touched() | expected) - {str(merchant) for (merchant,) in self.merchants.added})
+
     def __bool__(self) -> bool:
         return bool(self.expected or self.jobs_expected or self.touched())

@@ -47,10 +47,7 @@ async def write(connection: AsyncConnection, changes: Changes) -> str:
 
 async def _move_revisions(connection: AsyncConnection, changes: Changes) -> tuple[dict[str, int], str | None]:
     """Lock and move the counters; return how many events each merchant has now, and the database transaction's id."""
-    new = {merchant for (merchant,) in changes.merchants.added}
-    touched = changes.touched()
-    expected = {str(identity[0]) for _, identity in changes.expected} | {job.merchant for job in changes.jobs_expected}
-    merchants = sorted((touched | expected) - new)
+    merchants, touched = changes.counted(), changes.touched()
     if not merchants:
         return {}, None
     numbers = Counter[str](event.merchant for event in changes.events.added.values())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select, select
+from sqlalchemy import RowMapping, Select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -23,10 +23,13 @@ from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view, read_revision
 from payments_core.errors import OutcomeUnknown, Unavailable
 from payments_core.ids import MerchantId
+from payments_core.mutexes import Mutexes
 from payments_core.ports import Begin, UnitOfWork, Vault
 
 READ_BACK_TRIES_MAX: Final = 5
 READ_BACK_PAUSE_SECONDS: Final = 0.2
+TURN_SECONDS: Final = 5.0
+"""How long a commit waits for the commits of its merchant that came before, in this process."""
 UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
@@ -42,6 +45,7 @@ class PostgresStore:
         # Single statements need no transaction around them, which would be two round trips more.
         self._single: Final = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._kinds: Final = kinds(vault)
+        self._turns: Final = Mutexes()
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
 
@@ -57,7 +61,8 @@ class PostgresStore:
         unit = PostgresUnit(self._kinds, self._read)
         yield unit
         if unit.changes:
-            await _to_its_end(self._commit(unit.changes))
+            async with self._turn_of(unit.changes.counted()):
+                await _to_its_end(self._commit(unit.changes))
 
     def begin_on(self, connection: AsyncConnection) -> Begin:
         """Have units of work join the transaction of a connection, each under a savepoint of its own.
@@ -82,6 +87,17 @@ class PostgresStore:
                         await write(connection, unit.changes)
 
         return begin
+
+    @asynccontextmanager
+    async def _turn_of(self, merchants: Sequence[str]) -> AsyncGenerator[None]:
+        """Hold the turn of these merchants, whose commits go one after another: here no connection waits with them."""
+        async with AsyncExitStack() as turns:
+            for merchant in merchants:
+                try:
+                    await turns.enter_async_context(self._turns.hold(merchant, timeout_seconds=TURN_SECONDS))
+                except TimeoutError:
+                    raise Unavailable("the store is busy: too many commits of one merchant wait") from None
+            yield
 
     async def _read(self, statement: Select[Any]) -> Sequence[RowMapping]:
         with translated():
@@ -133,10 +149,6 @@ class PostgresStore:
         with translated():
             async with self._single.connect() as connection:
                 return await read_revision(connection, merchant)
-
-    async def ping(self) -> None:
-        """Return if the store answers, or raise Unavailable."""
-        await self._read(select(1))
 
 
 async def _to_its_end(commit: Coroutine[Any, Any, None]) -> None:

@@ -34,7 +34,7 @@ async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claime
         _log.exception("delivery %s could not be attempted", claimed.delivery.id)
         reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
     act = partial(record_attempt, claimed=claimed, reply=reply, at=at)
-    await units.run(act, on=f"delivery:{claimed.delivery.id}")
+    await units.run_behind(act, on=f"delivery:{claimed.delivery.id}")
 
 
 async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> Answered | Unreached:

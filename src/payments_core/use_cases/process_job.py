@@ -68,7 +68,7 @@ class Processor:
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
         prepare = partial(prepare_attempt, job=job)
-        prepared = await self.units.run(prepare, on=f"job:{job.id}")
+        prepared = await self.units.run_behind(prepare, on=f"job:{job.id}")
         if prepared is None:
             return
         attempt = prepared.attempt
@@ -78,7 +78,7 @@ class Processor:
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
         settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
-        await self.units.run(settle, on=f"transaction:{attempt.transaction}")
+        await self.units.run_behind(settle, on=f"transaction:{attempt.transaction}")
 
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
         attempt, submission = prepared.attempt, submission_of(prepared.attempt)
@@ -96,14 +96,14 @@ class Processor:
                 return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
             if not may_repeat:
                 return sighting
-        await self.units.run(partial(note_call, job=job, attempt=attempt), on=f"job:{job.id}")
+        await self.units.run_behind(partial(note_call, job=job, attempt=attempt), on=f"job:{job.id}")
         return await _bounded(gateway.submit(submission))
 
     async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
             work.jobs.save(changed(at=moment.now))
 
-        await self.units.run(act)
+        await self.units.run_behind(act)
 
 
 async def _bounded(answer: Awaitable[Sighting]) -> Sighting:
