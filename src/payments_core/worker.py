@@ -26,6 +26,8 @@ JOBS_IN_FLIGHT_MAX: Final = 2000
 DELIVERIES_IN_FLIGHT_MAX: Final = 400
 DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
 """For one endpoint, in one worker."""
+BREAK_OFF_SECONDS: Final = 1.0
+"""For work that is broken off to end: a commit under way does so first."""
 HAND_BACK_SECONDS: Final = 1.0
 PAUSE_SECONDS: Final = 1.0
 """Before work that met a store too busy or away is handed back, to be claimed again before its lease runs out."""
@@ -122,7 +124,7 @@ class Worker:
         deliveries = [claimed.delivery for claimed, task in self._deliveries.values() if task in late]
         for task in late:
             task.cancel()
-        await asyncio.wait(late)
+        await asyncio.wait(late, timeout=BREAK_OFF_SECONDS)
         _say_kept(len(jobs) + len(deliveries), await self._hand_back(jobs, deliveries))
 
     async def _sweep_jobs(self) -> bool:

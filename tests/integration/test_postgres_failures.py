@@ -2,7 +2,8 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from typing import LiteralString
@@ -181,6 +182,55 @@ async def test_a_stopped_server_is_unavailable_in_bounded_time_and_recovery_need
     await postgres_server.start()
     for call in calls:
         await call()
+
+
+@pytest.fixture
+def frozen(database_url: str) -> Iterator[Callable[[int], None]]:
+    """Stops processes of the server, which go on at the end of the test."""
+    stopped: list[int] = []
+
+    def freeze(process: int) -> None:
+        os.kill(process, signal.SIGSTOP)
+        stopped.append(process)
+
+    yield freeze
+    for process in stopped:
+        os.kill(process, signal.SIGCONT)
+
+
+QUICK = Bounds(connections_max=1, connections_kept=1, statement_seconds=0.2, answer_margin_seconds=0.3)
+
+
+async def test_a_server_that_stands_still_is_given_up(database_url: str, frozen: Callable[[int], None]) -> None:
+    engine = create_engine(database_url, bounds=QUICK)
+    store = _store(engine)
+    shop = await open_shop(store)
+    async with engine.connect() as connection:
+        process = await connection.scalar(text("SELECT pg_backend_pid()"))
+    frozen(process)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(Unavailable):
+            await store.revision(shop.merchant.id)
+        assert await store.revision(shop.merchant.id) == 1, "over another connection"
+    await engine.dispose()
+
+
+async def test_a_commit_that_stands_still_is_given_up(database_url: str, frozen: Callable[[int], None]) -> None:
+    engine = create_engine(database_url, bounds=QUICK)
+    store = _store(engine)
+    shop = await open_shop(store)
+    async with engine.connect() as connection:
+        process = await connection.scalar(text("SELECT pg_backend_pid()"))
+
+    async def pay() -> None:
+        async with store.begin() as work:
+            work.transactions.add(a_transaction(shop.key))
+            frozen(process)
+
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        with pytest.raises(Unavailable):
+            await pay()
+    await engine.dispose()
 
 
 async def test_a_view_that_loses_its_connection_is_unavailable(store: PostgresStore, observer: AsyncConnection) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import Final
+from functools import partial
+from typing import Any, Final
 
 import psycopg
 from sqlalchemy import URL, event, make_url
@@ -13,6 +14,7 @@ from sqlalchemy.exc import ArgumentError, InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
+from adapters.postgres.connection import AnsweringConnection
 from payments_core.values import Json, encode_json
 
 DRIVER: Final = "postgresql+psycopg"
@@ -23,8 +25,9 @@ SCHEMES: Final = ("postgresql", "postgres", DRIVER)
 class Bounds:
     """How many connections an engine holds, and how long anything may take.
 
-    `statement_seconds`, `lock_seconds` and `idle_in_transaction_seconds` are the server's to keep. The sum of
-    `connections_max` over all processes stays under the server's `max_connections`.
+    `statement_seconds`, `lock_seconds` and `idle_in_transaction_seconds` are the server's to keep; one that stands
+    still keeps none of them, and is given up `answer_margin_seconds` later. The sum of `connections_max` over all
+    processes stays under the server's `max_connections`.
     """
 
     connections_max: int = 10
@@ -34,6 +37,7 @@ class Bounds:
     statement_seconds: float = 5.0
     lock_seconds: float = 3.0
     idle_in_transaction_seconds: float = 10.0
+    answer_margin_seconds: float = 3.0
     recycle_seconds: int = 30 * 60
     unasked_seconds: float = 0.5
     """How long a connection may be idle and is still handed out unasked: to ask costs as much as a short read."""
@@ -72,6 +76,7 @@ def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = 
         hide_parameters=True,
         json_serializer=_json,
         connect_args={
+            "async_creator_fn": partial(_connect, bounds),
             "connect_timeout": bounds.connect_seconds,
             "application_name": application_name,
             "options": _options(target, bounds),
@@ -83,6 +88,12 @@ def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = 
     )
     _ask_the_idle(engine, bounds.unasked_seconds)
     return engine
+
+
+async def _connect(bounds: Bounds, *args: Any, **options: Any) -> AnsweringConnection:
+    connection = await AnsweringConnection.connect(*args, **options)
+    connection.answer_seconds = bounds.statement_seconds + bounds.answer_margin_seconds
+    return connection
 
 
 def _ask_the_idle(engine: AsyncEngine, unasked_seconds: float) -> None:
