@@ -138,9 +138,14 @@ class SharedMetrics:
             if quietly:
                 pass
             elif self.alone:
-                _log.warning("no metrics for now: port %d of %s cannot be had: %s", port, host, error.strerror)
+                _log.warning(
+                    "no metrics for now: port %d of %s cannot be had: %s; PAYMENTS_METRICS_PORT names another, 0 none",
+                    port,
+                    host,
+                    error.strerror,
+                )
             else:
-                _log.info("another process of this host serves the metrics on port %d", port)
+                _log.info("port %d is left to another process of this installation to serve the metrics", port)
             return None
         _log.info("metrics on http://%s:%d/metrics", host, port)
         return server

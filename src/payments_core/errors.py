@@ -21,6 +21,7 @@ PaymentsError                 `code` is contract, `message` prose; `retryable`: 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -112,13 +113,17 @@ class KeyReused(Refused):
 
 
 class TooMany(Refused):
-    """A rate limit was reached; `allowance` says which and when there is room again."""
+    """A rate limit was reached; `allowance` says which and when there is room again, and so does the message."""
 
     code = "rate_limited"
     retryable = True
 
-    def __init__(self, message: str, allowance: Allowance) -> None:
-        super().__init__(message)
+    def __init__(self, allowance: Allowance) -> None:
+        limit = allowance.limit
+        super().__init__(
+            f"The limit is {limit.amount} in {limit.per_seconds} s; there is room again in "
+            f"{math.ceil(allowance.reset_after_seconds)} s."
+        )
         self.allowance = allowance
 
 

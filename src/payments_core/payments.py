@@ -326,7 +326,7 @@ class Payments:
             return
         allowance = await self._ports.limits.hit(limit, key)
         if not allowance.allowed:
-            raise TooMany("Too many attempts; wait and try again.", allowance)
+            raise TooMany(allowance)
 
     def _require_key(self, caller: Caller, once: Once | None) -> None:
         if caller.livemode and once is None:

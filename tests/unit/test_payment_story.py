@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
@@ -556,6 +557,19 @@ class TestAWebhook:
         assert json.loads(told.body)["data"]["id"] == gone["id"]
         assert len(await story.events("webhook.disabled")) == 1
         assert "webhook.disabled" not in story.receivers.types_at(SHOP)
+
+    async def test_that_fails_is_a_line_of_the_log_without_its_url(
+        self, story: Story, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        caplog.set_level(logging.INFO, "payments_core")
+        endpoint = await story.listen(SHOP, events=("transaction.created",))
+        story.receivers.answers[SHOP] = FAILED
+        await story.pay()
+        await story.worker.sweep_until_idle()
+        [said] = [message for message in caplog.messages if "not delivered" in message]
+        assert text(endpoint, "id") in said
+        assert "attempt 1: answered with status 500; next at 2026-" in said
+        assert SHOP not in said
 
     @pytest.mark.parametrize("status_code", [410, 500])
     async def test_that_an_address_left_meanwhile_refuses_is_no_failure_of_the_new_one(

@@ -69,7 +69,7 @@ def _refuse_ambiguous(url: str) -> None:
         )
     start = _SCHEME_AND_AUTHORITY.match(url)
     if start is None:
-        raise UrlRefused("the URL must start with https:// and a host")
+        raise UrlRefused("the URL must start with https://, or http:// where that is allowed, and a host")
     authority = start["authority"]
     if "@" in authority:
         raise UrlRefused("the URL must not hold a user name or a password")

@@ -44,6 +44,6 @@ async def count(services: Services, caller: Caller, context: RequestContext) -> 
     """Count the call against its merchant's limit and say what is left; raise TooMany beyond it."""
     allowance = await services.limits.hit(API_PER_MERCHANT, caller.merchant)
     if not allowance.allowed:
-        raise TooMany("More requests came than this account may send; wait and spread them out.", allowance)
+        raise TooMany(allowance)
     if services.settings.rate_limits:
         context.added += rate_limit_headers(allowance)

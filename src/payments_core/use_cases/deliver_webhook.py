@@ -13,6 +13,7 @@ from payments_core.ids import Moment
 from payments_core.ports import Answered, ClaimedDelivery, Clock, Notification, Notifier, UnitOfWork, Unreached
 from payments_core.units import Units
 from payments_core.use_cases.record_event import record_endpoint_event
+from payments_core.values import format_time
 from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, sign
 
 GONE: Final = 410
@@ -34,7 +35,21 @@ async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claime
         _log.exception("delivery %s could not be attempted", claimed.delivery.id)
         reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
     act = partial(record_attempt, claimed=claimed, reply=reply, at=at)
-    await units.run_behind(act, on=f"delivery:{claimed.delivery.id}")
+    delivery = await units.run_behind(act, on=f"delivery:{claimed.delivery.id}")
+    if not _is_received(reply):
+        _log.info(*_about_failure(delivery, delivery.attempts[-1]))
+
+
+def _is_received(reply: Answered | Unreached) -> bool:
+    return isinstance(reply, Answered) and 200 <= reply.status_code < 300
+
+
+def _about_failure(delivery: Delivery, attempt: DeliveryAttempt) -> tuple[str, ...]:
+    """Return the words for the log; not the URL, in which merchants keep secrets, nor what was answered."""
+    why = attempt.error or f"answered with status {attempt.status_code}"
+    then = f"next at {format_time(delivery.due_at)}" if delivery.due_at is not None else f"now {delivery.status}"
+    where = f"webhook {delivery.endpoint}: delivery {delivery.id} of {delivery.event_type}"
+    return "%s not delivered by attempt %s: %s; %s", where, str(attempt.number), why, then
 
 
 async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> Answered | Unreached:
@@ -46,8 +61,8 @@ async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> A
 
 async def record_attempt(
     work: UnitOfWork, moment: Moment, *, claimed: ClaimedDelivery, reply: Answered | Unreached, at: datetime
-) -> None:
-    """Record what came back, when the delivery is due again, and what that says of the endpoint.
+) -> Delivery:
+    """Record what came back, when the delivery is due again, and what that says of the endpoint; return the delivery.
 
     An endpoint that has moved meanwhile is not held to what its old address answered.
     """
@@ -58,37 +73,37 @@ async def record_attempt(
     attempt = _attempt(delivery.next_attempt_number, at, reply)
     endpoint = await _endpoint(work, delivery)
     if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
-        work.deliveries.save(delivery.note(attempt))
-        return
-    has_moved = endpoint.url != claimed.endpoint.url
-    if isinstance(reply, Answered) and 200 <= reply.status_code < 300:
-        work.deliveries.save(delivery.deliver(attempt))
-        if not has_moved:
+        tried = delivery.note(attempt)
+    elif _is_received(reply):
+        tried = delivery.deliver(attempt)
+        if endpoint.url == claimed.endpoint.url:
             _save_if_changed(work, endpoint, endpoint.succeeded())
-    elif has_moved:
-        work.deliveries.save(_failed(moment, delivery, attempt, reply))
+    elif endpoint.url != claimed.endpoint.url:
+        tried = _failed(moment, delivery, attempt, reply)
     else:
-        _record_failure(work, moment, delivery, attempt, endpoint, reply)
+        tried = _failed_at(work, moment, delivery, attempt, endpoint, reply)
+    work.deliveries.save(tried)
+    return tried
 
 
-def _record_failure(
+def _failed_at(
     work: UnitOfWork,
     moment: Moment,
     delivery: Delivery,
     attempt: DeliveryAttempt,
     endpoint: Endpoint,
     reply: Answered | Unreached,
-) -> None:
+) -> Delivery:
+    """Return the delivery that failed, and hold that against its endpoint."""
     failing = endpoint.failed(at=attempt.at)
     gone = isinstance(reply, Answered) and reply.status_code == GONE
     if gone or failing.has_failed_too_long(at=attempt.at):
         disabled = failing.disable()
-        work.deliveries.save(delivery.cancel(attempt))
         work.endpoints.save(disabled)
         record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled, request_id=None)
-        return
-    work.deliveries.save(_failed(moment, delivery, attempt, reply))
+        return delivery.cancel(attempt)
     _save_if_changed(work, endpoint, failing)
+    return _failed(moment, delivery, attempt, reply)
 
 
 def _failed(moment: Moment, delivery: Delivery, attempt: DeliveryAttempt, reply: Answered | Unreached) -> Delivery:

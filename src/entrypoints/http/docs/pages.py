@@ -122,9 +122,7 @@ def _prose(text: str) -> str:
 
 
 def _problem_page(kind: Kind) -> bytes:
-    again = (
-        "Yes: the same request may work later." if kind.retryable else "Not as it is: the request has to be changed."
-    )
+    again = "Yes: the same request may work later." if kind.retryable else "Not before something has changed."
     return _page(
         kind.title,
         f'<p class="status"><code>{kind.code}</code> · HTTP {kind.status}</p>'
