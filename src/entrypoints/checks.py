@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from entrypoints.services import Check
+from entrypoints.services import HealthCheck
 from payments_core.errors import Unavailable
 
 LOOK_SECONDS: Final = 2.0
@@ -21,7 +21,7 @@ now_seconds = time.monotonic
 _log = logging.getLogger(__name__)
 
 
-def always_says(what: str | None) -> Check:
+def always_says(what: str | None) -> HealthCheck:
     """Return the check of something that is there without fail (None), or that is not there by choice."""
 
     async def check() -> str | None:
@@ -30,7 +30,7 @@ def always_says(what: str | None) -> Check:
     return check
 
 
-def answers(look: Callable[[], Awaitable[None]], otherwise: str) -> Check:
+def answers(look: Callable[[], Awaitable[None]], otherwise: str) -> HealthCheck:
     """Return the check whose look raises Unavailable where something is wrong; `otherwise` is what to know then."""
 
     async def see() -> str | None:
@@ -40,7 +40,7 @@ def answers(look: Callable[[], Awaitable[None]], otherwise: str) -> Check:
     return _shared(see, otherwise)
 
 
-def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> Check:
+def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> HealthCheck:
     """Return the check that every migration was made."""
 
     async def see() -> str | None:
@@ -50,7 +50,7 @@ def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> Check:
     return _shared(see, "nobody knows which migrations were made", good_for_seconds=MIGRATIONS_FRESH_SECONDS)
 
 
-def _shared(see: Check, otherwise: str, *, good_for_seconds: float = FRESH_SECONDS) -> Check:
+def _shared(see: HealthCheck, otherwise: str, *, good_for_seconds: float = FRESH_SECONDS) -> HealthCheck:
     """Return a check that looks once for all who ask at the same time, and for those who ask a moment later."""
     turn = asyncio.Lock()
     found: str | None = None
@@ -68,7 +68,7 @@ def _shared(see: Check, otherwise: str, *, good_for_seconds: float = FRESH_SECON
     return check
 
 
-async def _bounded(see: Check, otherwise: str) -> str | None:
+async def _bounded(see: HealthCheck, otherwise: str) -> str | None:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
             return await see()

@@ -11,7 +11,7 @@ from entrypoints.settings import Settings
 from payments_core import Payments
 from payments_core.ports import Begin, Cache, Claims, Clock, RateLimits, Views
 
-Check: TypeAlias = Callable[[], Awaitable[str | None]]
+HealthCheck: TypeAlias = Callable[[], Awaitable[str | None]]
 """Look whether something works, in bounded time: None where it does, else a line that says what is wrong and its cure.
 """
 
@@ -62,5 +62,5 @@ class Services:
     bell: Bell
     metrics: Metrics
     fingerprint_key: bytes
-    vital: Mapping[str, Check]
-    useful: Mapping[str, Check]
+    vital: Mapping[str, HealthCheck]
+    useful: Mapping[str, HealthCheck]

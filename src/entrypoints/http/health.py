@@ -11,7 +11,7 @@ from litestar.handlers import HTTPRouteHandler, route
 
 from entrypoints.http.query import take_no_query
 from entrypoints.http.responses import JSON, NO_STORE, Reply
-from entrypoints.services import Check, Services
+from entrypoints.services import HealthCheck, Services
 
 LIVE_PATH: Final = "/health/live"
 READY_PATH: Final = "/health/ready"
@@ -39,12 +39,12 @@ def health_handlers(services: Services) -> list[HTTPRouteHandler]:
     return [live, ready]
 
 
-async def _look(checks: Mapping[str, Check]) -> dict[str, str | None]:
+async def _look(checks: Mapping[str, HealthCheck]) -> dict[str, str | None]:
     found = await asyncio.gather(*(_look_once(check) for check in checks.values()))
     return dict(zip(checks, found, strict=True))
 
 
-async def _look_once(check: Check) -> str | None:
+async def _look_once(check: HealthCheck) -> str | None:
     try:
         return await asyncio.wait_for(check(), CHECK_SECONDS_MAX)
     except TimeoutError:

@@ -27,7 +27,7 @@ from entrypoints.checks import always_says, answers, nothing_missing
 from entrypoints.metered import MeteredCache, MeteredGateway, MeteredLimits, MeteredNotifier, NoLimits
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
-from entrypoints.services import Check, Services
+from entrypoints.services import HealthCheck, Services
 from entrypoints.setting_types import secret_roots
 from entrypoints.settings import Settings, SettingsError, needed_database_url, needed_secret_key
 from entrypoints.wiring.shared import Shared, alone, over_redis
@@ -129,7 +129,7 @@ def _services(
     gateway: SandboxGateway,
     notifier: Notifier,
     shared: Shared,
-    vital: Mapping[str, Check],
+    vital: Mapping[str, HealthCheck],
 ) -> Services:
     """Return the services, whose ports count what goes through them. There is no gateway for live mode yet."""
     limits = MeteredLimits(shared.limits, metrics, settings.limits) if settings.rate_limits else NoLimits()

@@ -16,7 +16,7 @@ from adapters.redis.health import ping
 from adapters.redis.limits import RedisRateLimits
 from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, listening, look
 from entrypoints.checks import always_says, answers
-from entrypoints.services import Bell, Check
+from entrypoints.services import Bell, HealthCheck
 from entrypoints.settings import Settings, SettingsError
 from payments_core.ports import Cache, Clock, Doorbell, RateLimits
 
@@ -29,10 +29,10 @@ class Shared:
     limits: RateLimits
     doorbell: Doorbell
     bell: Bell
-    checks: Mapping[str, Check]
+    checks: Mapping[str, HealthCheck]
 
 
-def alone(clock: Clock, checks: Mapping[str, Check]) -> Shared:
+def alone(clock: Clock, checks: Mapping[str, HealthCheck]) -> Shared:
     """Return what a process without Redis does for itself."""
     bell = LocalBell()
     limits = MemoryRateLimits(clock=clock.now)
