@@ -59,7 +59,7 @@ Example:
     "--debug",
     is_flag=True,
     default=lambda: os.environ.get("PAYMENTS_LOG_LEVEL", "").strip().lower() == "debug",
-    help="Show the traceback of a failure (so does PAYMENTS_LOG_LEVEL=debug).",
+    help="Show the traceback of a failure (so does PAYMENTS_LOG_LEVEL=debug in the environment).",
 )
 @click.version_option(package_name="payments-core", prog_name="payments", message="%(prog)s %(version)s")
 def payments(debug: bool) -> None:
