@@ -94,16 +94,14 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One row of the table: its name in the environment, its default as one would write it, and what it does.
+    """One row of the table: its field, its default as one would write it, and how its text is read.
 
-    `read` gives the value of its text or raises ValueError. The text of a `secret` one is never shown.
+    `read` gives the value of the text or raises ValueError, which shows nothing of a text that may hold a secret.
     """
 
     field: str
     default: str
-    about: str
     read: Callable[[str], object]
-    secret: bool = False
 
     @property
     def name(self) -> str:
@@ -114,135 +112,27 @@ class Setting:
 _URLS_IN_UP: Final = "an embedded server in `up` and `demo`"
 
 SETTINGS: Final[Sequence[Setting]] = (
-    Setting(
-        field="env",
-        default="development",
-        about="`production` refuses defaults that are unsafe there",
-        read=one_of("development", "production"),
-    ),
-    Setting(
-        field="database_url",
-        default=_URLS_IN_UP,
-        about="Postgres: `postgresql://user:password@host:5432/name`",
-        read=postgres_url,
-        secret=True,
-    ),
-    Setting(
-        field="redis_url",
-        default=_URLS_IN_UP,
-        about="Redis or Valkey: `redis://host:6379/0`; without it each process caches and counts for itself",
-        read=redis_url,
-        secret=True,
-    ),
-    Setting(
-        field="secret_key",
-        default="made once in the data directory by `up`",
-        about="signs tokens, encrypts secrets at rest; several, comma-separated: the first signs, all verify",
-        read=secret_keys,
-        secret=True,
-    ),
-    Setting(
-        field="webhook_allowed_networks",
-        default="loopback in `up` and `demo`, else empty",
-        about="networks that webhooks may reach although they are not public: CIDRs, comma-separated",
-        read=networks,
-    ),
-    Setting(
-        field="webhook_allow_http",
-        default="on in `up` and `demo`, else off",
-        about="whether webhooks may go to `http://` addresses",
-        read=switch,
-    ),
-    Setting(
-        field="webhook_ports",
-        default="443,8443",
-        about="ports that webhooks may go to, comma-separated",
-        read=ports,
-    ),
-    Setting(
-        field="registration",
-        default="open, in production closed",
-        about="whether anybody may register by HTTP; closed: `payments merchant create` only",
-        read=one_of("open", "closed"),
-    ),
-    Setting(
-        field="metrics_port",
-        default="9464, off in `demo`",
-        about="where Prometheus finds `/metrics`, for all processes of a host; 0 = off",
-        read=number(0, PORT_MAX),
-    ),
-    Setting(
-        field="metrics_host",
-        default="127.0.0.1",
-        about="the address that the metrics port is opened on; `0.0.0.0` in a container",
-        read=host,
-    ),
-    Setting(
-        field="rate_limits",
-        default="on",
-        about="`off` for benchmarks: nothing is limited then, logins included",
-        read=switch,
-    ),
-    Setting(
-        field="limit_login_account",
-        default="10/15m",
-        about="logins for each account and address",
-        read=limit(LOGIN_PER_ACCOUNT_AND_ADDRESS),
-    ),
-    Setting(
-        field="limit_login_address",
-        default="30/1m",
-        about="logins for each address",
-        read=limit(LOGIN_PER_ADDRESS),
-    ),
-    Setting(
-        field="limit_registration",
-        default="10/1h",
-        about="registrations for each address",
-        read=limit(REGISTRATION_PER_ADDRESS),
-    ),
-    Setting(
-        field="limit_api",
-        default="200/2s",
-        about="requests for each merchant: 100 a second, with bursts of 200",
-        read=limit(API_PER_MERCHANT),
-    ),
-    Setting(
-        field="sandbox_latency_seconds",
-        default="0.2",
-        about="how long the sandbox takes for an answer: a number, or a range such as `3-5`",
-        read=latency,
-    ),
-    Setting(
-        field="sandbox_approval_rate",
-        default="1.0",
-        about="the share of charges that the sandbox approves",
-        read=share,
-    ),
-    Setting(
-        field="sandbox_seed",
-        default="none",
-        about="a number that repeats the sandbox's chance",
-        read=number(0, 2**63 - 1),
-    ),
-    Setting(
-        field="trusted_proxies",
-        default="empty",
-        about="proxies whose `X-Forwarded-For` counts: CIDRs, comma-separated",
-        read=networks,
-    ),
-    Setting(
-        field="log_level",
-        default="info",
-        about="`debug`, `info`, `warning` or `error`",
-        read=one_of("debug", "info", "warning", "error"),
-    ),
-    Setting(
-        field="log_format",
-        default="`console` at a terminal, else `json`",
-        about="`console` for people, `json` for machines",
-        read=one_of("console", "json"),
-    ),
+    Setting(field="env", default="development", read=one_of("development", "production")),
+    Setting(field="database_url", default=_URLS_IN_UP, read=postgres_url),
+    Setting(field="redis_url", default=_URLS_IN_UP, read=redis_url),
+    Setting(field="secret_key", default="made once in the data directory by `up`", read=secret_keys),
+    Setting(field="webhook_allowed_networks", default="loopback in `up` and `demo`, else empty", read=networks),
+    Setting(field="webhook_allow_http", default="on in `up` and `demo`, else off", read=switch),
+    Setting(field="webhook_ports", default="443,8443", read=ports),
+    Setting(field="registration", default="open, in production closed", read=one_of("open", "closed")),
+    Setting(field="metrics_port", default="9464, off in `demo`", read=number(0, PORT_MAX)),
+    Setting(field="metrics_host", default="127.0.0.1", read=host),
+    Setting(field="rate_limits", default="on", read=switch),
+    Setting(field="limit_login_account", default="10/15m", read=limit(LOGIN_PER_ACCOUNT_AND_ADDRESS)),
+    Setting(field="limit_login_address", default="30/1m", read=limit(LOGIN_PER_ADDRESS)),
+    Setting(field="limit_registration", default="10/1h", read=limit(REGISTRATION_PER_ADDRESS)),
+    Setting(field="limit_api", default="200/2s", read=limit(API_PER_MERCHANT)),
+    Setting(field="sandbox_latency_seconds", default="0.2", read=latency),
+    Setting(field="sandbox_approval_rate", default="1.0", read=share),
+    Setting(field="sandbox_seed", default="none", read=number(0, 2**63 - 1)),
+    Setting(field="trusted_proxies", default="empty", read=networks),
+    Setting(field="log_level", default="info", read=one_of("debug", "info", "warning", "error")),
+    Setting(field="log_format", default="`console` at a terminal, else `json`", read=one_of("console", "json")),
 )
 """All settings, in the order of `.env.example` and of the README."""
 
