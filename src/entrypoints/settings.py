@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 from dotenv import dotenv_values
 
@@ -45,10 +45,13 @@ LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network(":
 PLACEHOLDERS: Final = ("development", "change", "example", "insecure", "secret", "test")
 """How secrets begin that somebody copied rather than made."""
 DISTINCT_CHARACTERS_MIN: Final = 10
-NO_SECRET_KEY: Final = f"PAYMENTS_SECRET_KEY: is not set; {MAKE_ONE}, the same for all processes"
-NO_DATABASE_URL: Final = (
-    "PAYMENTS_DATABASE_URL: is not set; .env.example shows one, and `payments up` brings a Postgres of its own"
-)
+Needed: TypeAlias = Literal["database_url", "secret_key"]
+NOT_SET: Final[Mapping[Needed, str]] = {
+    "database_url": "PAYMENTS_DATABASE_URL is not set: .env.example shows one, and `payments up` brings a Postgres of "
+    "its own.",
+    "secret_key": f"PAYMENTS_SECRET_KEY is not set: {MAKE_ONE}, the same for all processes.",
+}
+"""What is said where a process needs a setting that has no default."""
 
 
 class SettingsError(Exception):
@@ -142,12 +145,11 @@ def read_settings(
     *,
     defaults: Settings = Settings(),
     env_file: Path | None = ENV_FILE,
-    needs_secret: bool = True,
 ) -> Settings:
     """Return the settings of `environ`, else of the `.env` file, else `defaults`; an empty text is not set.
 
-    `defaults` are what a command brings along (`up` its servers and its secret). `needs_secret`: whether one has to
-    be there. Raises SettingsError with a line for each setting that doesn't parse, is missing or is not safe.
+    `defaults` are what a command brings along (`up` its servers and its secret). Raises SettingsError with a line for
+    each setting that doesn't parse or is not safe.
     """
     given = _given(environ, env_file)
     values: dict[str, Any] = {}
@@ -164,24 +166,25 @@ def read_settings(
         values.setdefault("registration", "closed")
     settings = replace(defaults, **values)
     if not wrong:
-        wrong = _unsafe(settings, needs_secret=needs_secret)
+        wrong = _unsafe(settings)
     if wrong:
         raise SettingsError("\n".join(wrong))
     return replace(settings, notices=(*unknown_names(given), *_notices(settings, set(values))))
 
 
-def needed_secret_key(settings: Settings) -> str:
-    """Return the secret key; raise SettingsError where none is set."""
-    if settings.secret_key is None:
-        raise SettingsError(NO_SECRET_KEY)
-    return settings.secret_key
-
-
-def needed_database_url(settings: Settings) -> str:
-    """Return the URL of the database; raise SettingsError where none is set."""
-    if settings.database_url is None:
-        raise SettingsError(NO_DATABASE_URL)
-    return settings.database_url
+def needed(settings: Settings, *names: Needed) -> tuple[str, ...]:
+    """Return the values of these settings; raise SettingsError with a line for each that is not set."""
+    values: list[str] = []
+    missing: list[str] = []
+    for name in names:
+        value: str | None = getattr(settings, name)
+        if value is None:
+            missing.append(NOT_SET[name])
+        else:
+            values.append(value)
+    if missing:
+        raise SettingsError("\n".join(missing))
+    return tuple(values)
 
 
 def unknown_names(given: Mapping[str, str]) -> list[str]:
@@ -204,10 +207,10 @@ def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
     return {name: text.strip() for name, text in both if name.startswith(PREFIX) and text and text.strip()}
 
 
-def _unsafe(settings: Settings, *, needs_secret: bool) -> list[str]:
-    if settings.secret_key is None:
-        return [NO_SECRET_KEY] if needs_secret else []
-    if settings.env == "production" and any(_is_guessable(secret.strip()) for secret in settings.secret_key.split(",")):
+def _unsafe(settings: Settings) -> list[str]:
+    if settings.env != "production" or settings.secret_key is None:
+        return []
+    if any(_is_guessable(secret.strip()) for secret in settings.secret_key.split(",")):
         return [f"{PREFIX}SECRET_KEY: looks like a placeholder, which production refuses; {MAKE_ONE}"]
     return []
 

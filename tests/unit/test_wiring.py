@@ -121,13 +121,13 @@ class TestLimits:
 
 
 async def test_wiring_says_what_is_not_set() -> None:
-    with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL: is not set"):
+    with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL is not set"):
         async with wire(Settings(secret_key=SECRET)):
             pass
-    with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY: is not set"):
+    with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY is not set"):
         async with wire(Settings(database_url="postgresql://nobody@localhost/none")):
             pass
-    with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL: is not set"):
+    with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL is not set"):
         await migrate(Settings())
 
 

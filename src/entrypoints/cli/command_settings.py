@@ -11,14 +11,9 @@ from pathlib import Path
 
 from entrypoints.cli.data_directory import DataDirectory
 from entrypoints.cli.errors import CommandFailed
-from entrypoints.settings import LOOPBACK, Settings, read_settings
+from entrypoints.settings import LOOPBACK, Needed, Settings, needed, read_settings
 
 LOCAL = Settings(webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
-NO_DATABASE = (
-    "PAYMENTS_DATABASE_URL is not set: set it as .env.example shows, "
-    "or use `payments up`, which brings servers of its own."
-)
-NO_ROOT = "PAYMENTS_SECRET_KEY is not set: make one with `openssl rand -base64 32`, the same for all processes."
 
 
 class NotRunning(CommandFailed):
@@ -59,23 +54,16 @@ def local_settings() -> Settings:
     Webhooks may go to this machine, as a receiver on it is how one tries them; in production only where the settings
     say so. Raises SettingsError.
     """
-    settings = read_settings(os.environ, defaults=LOCAL, needs_secret=False)
+    settings = read_settings(os.environ, defaults=LOCAL)
     if settings.env == "production":
-        return read_settings(os.environ, needs_secret=False)
+        return read_settings(os.environ)
     return settings
 
 
-def deployed_settings(*, needs_secret: bool = True) -> Settings:
-    """Return the settings of a process that needs servers from elsewhere.
-
-    Raises SettingsError; CommandFailed with a line for each that is missing.
-    """
-    settings = read_settings(os.environ, needs_secret=False)
-    missing = [NO_DATABASE] if settings.database_url is None else []
-    if needs_secret and settings.secret_key is None:
-        missing.append(NO_ROOT)
-    if missing:
-        raise CommandFailed("\n".join(missing))
+def deployed_settings(*names: Needed) -> Settings:
+    """Return the settings of a process that needs these, and servers from elsewhere. Raises SettingsError."""
+    settings = read_settings(os.environ)
+    needed(settings, *names)
     return settings
 
 
@@ -86,7 +74,7 @@ def settings_of_running(data_dir: Path) -> Settings:
     """
     settings = local_settings()
     if settings.database_url is not None:
-        return deployed_settings()
+        return deployed_settings("database_url", "secret_key")
     directory = DataDirectory(data_dir)
     if not directory.has_database():
         unset = (

@@ -25,7 +25,7 @@ def migrate_command() -> None:
     from entrypoints.cli.command_settings import deployed_settings
     from entrypoints.cli.signals import run
 
-    run(_migrate(deployed_settings(needs_secret=False)))
+    run(_migrate(deployed_settings("database_url")))
 
 
 async def _migrate(settings: Settings) -> None:

@@ -34,7 +34,7 @@ def serve(port: int, host: str) -> None:
     from entrypoints.cli.signals import run
     from entrypoints.http.server import bind
 
-    settings = deployed_settings()
+    settings = deployed_settings("database_url", "secret_key")
     with contextlib.closing(bind(host, port)) as listener, contextlib.suppress(Stopped):
         run(_serve(settings, listener))
 

@@ -41,7 +41,7 @@ def worker(health_file: Path | None) -> None:
     from entrypoints.cli.command_settings import deployed_settings
     from entrypoints.cli.signals import run
 
-    settings = deployed_settings()
+    settings = deployed_settings("database_url", "secret_key")
     with contextlib.suppress(Stopped):
         run(_worker(settings, None if health_file is None else HealthFile(health_file)))
 

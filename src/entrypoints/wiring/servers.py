@@ -13,7 +13,7 @@ from adapters.postgres import migrate as migrate_core
 from adapters.postgres.health import lacking, see_server
 from adapters.sandbox.postgres_ledger import PostgresLedger
 from entrypoints.services import DatabaseSeen
-from entrypoints.settings import Settings, needed_database_url
+from entrypoints.settings import Settings, needed
 
 POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
@@ -21,7 +21,7 @@ VALKEY: Final = "valkey"
 
 async def migrate(settings: Settings) -> None:
     """Bring the database up to date, the sandbox's schema included; safe to run at any time. Raises SettingsError."""
-    url = needed_database_url(settings)
+    (url,) = needed(settings, "database_url")
     await migrate_core(url)
     ledger = PostgresLedger(url)
     try:
@@ -32,7 +32,8 @@ async def migrate(settings: Settings) -> None:
 
 async def missing(settings: Settings) -> list[str]:
     """Return the migrations that the database lacks, the oldest first. Raises SettingsError, Unavailable."""
-    engine = create_engine(needed_database_url(settings))
+    (url,) = needed(settings, "database_url")
+    engine = create_engine(url)
     try:
         return await lacking(engine)
     finally:
@@ -41,7 +42,8 @@ async def missing(settings: Settings) -> list[str]:
 
 async def see_database(settings: Settings) -> DatabaseSeen:
     """Return the version and the clock of the database. Raises SettingsError; Unavailable with the cause, in words."""
-    return await see_server(needed_database_url(settings))
+    (url,) = needed(settings, "database_url")
+    return await see_server(url)
 
 
 @asynccontextmanager

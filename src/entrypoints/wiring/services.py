@@ -29,7 +29,7 @@ from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
 from entrypoints.services import HealthCheck, Services
 from entrypoints.setting_types import secret_roots
-from entrypoints.settings import Settings, SettingsError, needed_database_url, needed_secret_key
+from entrypoints.settings import Settings, SettingsError, needed
 from entrypoints.wiring.shared import Shared, alone, over_redis
 from payments_core import Payments, Ports
 from payments_core.ports import Clock, Credentials, Notifier, Passwords
@@ -64,7 +64,7 @@ async def in_memory(
         yield _services(
             settings,
             metrics or Metrics(),
-            keys=_keys(settings) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),)),
+            keys=_keys(settings.secret_key) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),)),
             clock=clock,
             store=store,
             credentials=store.credentials,
@@ -87,7 +87,8 @@ async def wire(
     served; at most once in a process. Nothing is connected before it is used: servers that are away are what the
     checks are for. Raises SettingsError.
     """
-    keys, url = _keys(settings), needed_database_url(settings)
+    url, secret = needed(settings, "database_url", "secret_key")
+    keys = _keys(secret)
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         measured = opened.enter_context(sharing_metrics(settings)) if serves_metrics else None
@@ -189,8 +190,8 @@ def _http_notifier(settings: Settings) -> HttpNotifier:
     )
 
 
-def _keys(settings: Settings) -> SecretKeys:
+def _keys(secret: str) -> SecretKeys:
     try:
-        return SecretKeys(roots=secret_roots(needed_secret_key(settings)))
+        return SecretKeys(roots=secret_roots(secret))
     except ValueError as error:
         raise SettingsError(f"PAYMENTS_SECRET_KEY: {error}") from None

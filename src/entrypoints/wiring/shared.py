@@ -76,5 +76,5 @@ async def over_redis(settings: Settings, clock: Clock, opened: AsyncExitStack, *
 def taskiq_broker(settings: Settings) -> DoorbellBroker:
     """Return a broker for taskiq's own commands, with the bell that its task rings. Raises SettingsError."""
     if settings.redis_url is None:
-        raise SettingsError("PAYMENTS_REDIS_URL: is not set, and taskiq needs it; `payments worker` doesn't")
+        raise SettingsError("PAYMENTS_REDIS_URL is not set, and taskiq needs it; `payments worker` doesn't.")
     return DoorbellBroker(settings.redis_url)

@@ -12,7 +12,7 @@ from taskiq import AsyncBroker, TaskiqEvents, TaskiqState
 
 from entrypoints.logs import set_up_logs
 from entrypoints.services import Bell
-from entrypoints.settings import Settings, read_settings
+from entrypoints.settings import Settings, needed, read_settings
 from entrypoints.wiring import taskiq_broker, wire
 from entrypoints.worker.sweeper import run_worker
 
@@ -25,6 +25,7 @@ def make_broker() -> AsyncBroker:
     taskiq brings the rings, the signals and the number of processes. Raises SettingsError.
     """
     settings = read_settings(os.environ)
+    needed(settings, "database_url", "secret_key")
     broker = taskiq_broker(settings)
     worker = _TaskiqWorker(settings, broker.bell)
     broker.add_event_handler(TaskiqEvents.WORKER_STARTUP, worker.start)
