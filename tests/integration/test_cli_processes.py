@@ -296,7 +296,8 @@ def test_a_data_directory_that_another_up_holds_is_one_clear_line_with_the_cure(
 
 def test_data_whose_secret_key_is_gone_is_left_as_it_is(tmp_path: Path) -> None:
     data = tmp_path / ".payments"
-    (data / "postgres").mkdir(parents=True)
+    DataDirectory(data).make()
+    (data / "postgres").mkdir()
     said = one_line(run("up", "--port", "0", settings=QUIET, cwd=tmp_path))
     assert all(words in said for words in (f"{data}/secret_key is missing", "PAYMENTS_SECRET_KEY", "rm -r"))
     assert not (data / "secret_key").exists()
@@ -328,6 +329,18 @@ def test_a_data_directory_that_cannot_be_made_is_one_clear_line(tmp_path: Path) 
     (tmp_path / "file").touch()
     done = run("up", "--port", "0", "--data-dir", "file/data", settings=QUIET, cwd=tmp_path)
     assert "--data-dir" in one_line(done)
+
+
+def test_a_directory_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    said = one_line(run("up", "--port", "0", "--data-dir", ".", settings=QUIET, cwd=tmp_path))
+    assert f"{tmp_path} holds files" in said
+    assert f"--data-dir, such as {tmp_path}/.payments" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    assert (
+        f"✗ data directory: {tmp_path} holds files"
+        in run("doctor", "--data-dir", ".", settings={}, cwd=tmp_path).stdout
+    )
 
 
 def test_a_setting_that_does_not_parse_stops_the_start_with_its_line(tmp_path: Path) -> None:

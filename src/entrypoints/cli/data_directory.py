@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Final
 
 DEFAULT: Final = Path(".payments")
+KEY_FILE: Final = "secret_key"
 SECRET_KEY_BYTES: Final = 32
 SECRET_KEY_LENGTH_MIN: Final = 32
+IGNORE_FILE: Final = ".gitignore"
+IGNORE: Final = "# The data of `payments up`, with its secrets.\n*\n"
+SCRATCH_SUFFIX: Final = ".new"
 LOCK: Final = "lock"
 LOCK_TRIES: Final = 3
 LOCK_EVERY_SECONDS: Final = 0.05
@@ -31,17 +35,39 @@ class DataDirectory:
         self.path = path.absolute()
 
     def make(self) -> None:
-        """Make the directory where it isn't there; raise DataDirectoryUnusable where it can't be written."""
+        """Make the directory where it isn't there.
+
+        Raises DataDirectoryUnusable where it can't be written, and where it isn't ours: then it is left as it is.
+        """
         try:
+            foreign = self.foreign()
+            if foreign is not None:
+                raise DataDirectoryUnusable(f"{foreign}.")
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not (self.path / ".gitignore").exists():
-                self.write(".gitignore", "*\n")  # it holds secrets
+            if not (self.path / IGNORE_FILE).exists():
+                self.write(IGNORE_FILE, IGNORE)
         except FileExistsError:
             raise DataDirectoryUnusable(f"{self.path} is not a directory: choose another with --data-dir.") from None
         except OSError as error:
             raise DataDirectoryUnusable(
                 f"The data directory {self.path} cannot be written ({error.strerror}): choose another with --data-dir."
             ) from error
+
+    def foreign(self) -> str | None:
+        """Return why this directory isn't ours to write in, with the cure; None where it is, or is yet to be made.
+
+        It is ours where nothing is in it (a start that was killed may have left a scratch), or what only `up` writes.
+        Raises OSError where it can't be read.
+        """
+        if not self.path.is_dir() or all(path.suffix == SCRATCH_SUFFIX for path in self.path.iterdir()):
+            return None
+        ignore = self.path / IGNORE_FILE
+        if ignore.is_file() and ignore.read_bytes() == IGNORE.encode():
+            return None
+        if any((self.path / name).is_file() for name in (KEY_FILE, LOCK)):
+            return None
+        cure = f"choose a new or an empty directory with --data-dir, such as {self.path / DEFAULT}"
+        return f"{self.path} holds files, and none of them is of `payments up`: {cure}"
 
     def read(self, name: str) -> str | None:
         """Return a file's text, or None where there is none."""
@@ -92,7 +118,7 @@ class DataDirectory:
         Raises DataDirectoryUnusable where it is damaged or gone: with another key, sessions and webhook secrets are
         lost, and nobody but a person decides that.
         """
-        path = self.path / "secret_key"
+        path = self.path / KEY_FILE
         cure = (
             "put the old one back, or set PAYMENTS_SECRET_KEY to it. Where it is lost, so are sessions and webhook "
             f"secrets: `openssl rand -base64 32 > {path}` goes on without them, `rm -r {self.path}` starts afresh."
@@ -100,20 +126,20 @@ class DataDirectory:
         if not path.exists():
             if self.has_database():
                 raise DataDirectoryUnusable(f"The secret key {path} is missing, and the data needs it: {cure}")
-            scratch = self._scratch("secret_key", secrets.token_urlsafe(SECRET_KEY_BYTES) + "\n")
+            scratch = self._scratch(KEY_FILE, secrets.token_urlsafe(SECRET_KEY_BYTES) + "\n")
             try:
                 os.link(scratch, path)  # unlike a rename it never replaces the key of a start that was faster
             except FileExistsError:
                 pass
             finally:
                 scratch.unlink()
-        key = (self.read("secret_key") or "").strip()
+        key = (self.read(KEY_FILE) or "").strip()
         if len(key) < SECRET_KEY_LENGTH_MIN:
             raise DataDirectoryUnusable(f"The secret key {path} is damaged, and the data needs it: {cure}")
         return key
 
     def _scratch(self, name: str, text: str) -> Path:
-        path = self.path / f"{name}.{secrets.token_hex(4)}.new"
+        path = self.path / f"{name}.{secrets.token_hex(4)}{SCRATCH_SUFFIX}"
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             stream.write(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.data_directory import DEFAULT
+from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ def _address(_ctx: click.Context, _parameter: click.Parameter, email: str) -> st
 @click.option("--email", required=True, callback=_address, help="The account's name at log-in.")
 @click.option("--name", help="What the shop is called.")
 @click.option("--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking.")
-@click.option(
-    "--data-dir",
-    default=DEFAULT,
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
-)
+@data_dir_option()
 def create(email: str, name: str | None, password_stdin: bool, data_dir: Path) -> None:
     """Open an account, also where registration by HTTP is closed, and print its API key: it is shown this once."""
     from entrypoints.cli.command_settings import settings_of_running

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
-from entrypoints.cli.data_directory import DEFAULT
+from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import Stopped
 
 if TYPE_CHECKING:
@@ -40,13 +40,7 @@ Example:
 
 @click.command(short_help="An async Python prompt with the facade at hand.", epilog=EXAMPLE)
 @click.option("-c", "--code", "source", help="Run this and end.")
-@click.option(
-    "--data-dir",
-    default=DEFAULT,
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
-)
+@data_dir_option()
 def shell(source: str | None, data_dir: Path) -> None:
     """Open a Python prompt with `payments` (the facade), `services` and the names of payments_core; `await` works.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.data_directory import DEFAULT
+from entrypoints.cli.data_dir_option import data_dir_option
 
 if TYPE_CHECKING:
     from entrypoints.cli.doctor.diagnosis import Finding
@@ -22,13 +22,7 @@ Example:
 
 
 @click.command(short_help="Say what is wrong, and the cure.", epilog=EXAMPLE)
-@click.option(
-    "--data-dir",
-    default=DEFAULT,
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="Where `payments up` runs; counts where PAYMENTS_DATABASE_URL is not set.",
-)
+@data_dir_option()
 @click.pass_context
 def doctor(ctx: click.Context, data_dir: Path) -> None:
     """Look at packages, settings, database, migrations, clock, Redis, queue and data directory.

@@ -117,8 +117,11 @@ def _directory(directory: DataDirectory) -> Finding:
             cure = "choose another with --data-dir"
             return _wrong("data directory", f"{path} cannot be made, as {above} cannot be written: {cure}")
         return Finding(good=True, name="data directory", text=f"{path} is not there; `payments up` makes it")
-    if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
-        return _wrong("data directory", f"{path} cannot be written: choose another with --data-dir")
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return _wrong("data directory", f"{path} cannot be read and written: choose another with --data-dir")
+    foreign = directory.foreign()
+    if foreign is not None:
+        return _wrong("data directory", foreign)
     if path.stat().st_mode & 0o022:
         return _wrong("data directory", f"others may write to {path}: chmod 700 {path}")
     return Finding(good=True, name="data directory", text=f"{path} can be written")

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.data_directory import DEFAULT, DataDirectory
+from entrypoints.cli.data_dir_option import data_dir_option
+from entrypoints.cli.data_directory import DataDirectory
 from entrypoints.cli.errors import Stopped
 
 if TYPE_CHECKING:
@@ -32,13 +33,7 @@ Example:
 @click.command(short_help="Run everything here: API, worker, Postgres and Valkey.", epilog=EXAMPLE)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option(
-    "--data-dir",
-    default=DEFAULT,
-    show_default=True,
-    type=click.Path(path_type=Path),
-    help="What is there on the next start: the database, the secret key, the demo merchant.",
-)
+@data_dir_option("What is there on the next start: the database, the secret key, the demo merchant.")
 def up(port: int, host: str, data_dir: Path) -> None:
     """Run the whole service on this machine: API and worker in one process, with a Postgres and a Valkey of its own.
 
