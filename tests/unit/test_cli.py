@@ -22,7 +22,7 @@ import pytest
 from click.testing import CliRunner
 
 from entrypoints.cli.app import payments as command_line
-from entrypoints.cli.command_settings import local_settings, start_logging
+from entrypoints.cli.command_settings import local_settings, settings_of_running, start_logging
 from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
 from entrypoints.cli.demo.command import tell
 from entrypoints.cli.demo.story import PromiseBroken, Story, check
@@ -34,7 +34,7 @@ from entrypoints.cli.up.demo_merchant import DemoMerchant, demo_merchant
 from entrypoints.http.app import create_app
 from entrypoints.http.server import Application
 from entrypoints.services import Services
-from entrypoints.settings import LOOPBACK, Settings
+from entrypoints.settings import LOOPBACK, Settings, SettingsError
 from entrypoints.wiring import in_memory
 from entrypoints.worker import run_worker
 from payments_core import InvalidCredentials, LogIn
@@ -205,6 +205,23 @@ def test_webhooks_reach_this_machine_in_development_and_in_production_only_where
     assert (local_settings().webhook_allowed_networks, local_settings().webhook_allow_http) == ((), False)
     monkeypatch.setenv("PAYMENTS_WEBHOOK_ALLOWED_NETWORKS", "10.0.0.0/8")
     assert [str(network) for network in local_settings().webhook_allowed_networks] == ["10.0.0.0/8"]
+
+
+def test_beside_an_up_on_a_database_that_is_named_the_key_in_its_directory_counts(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory: DataDirectory
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAYMENTS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY is not set"):
+        settings_of_running(directory.path)
+    key = directory.secret_key()
+    beside = settings_of_running(directory.path)
+    assert (beside.database_url, beside.secret_key) == ("postgresql://nobody@127.0.0.1:1/none", key)
+    assert beside.redis_url is None
+    with directory.held():
+        assert settings_of_running(directory.path).redis_url is not None, "it has a Valkey of its own then"
+    monkeypatch.setenv("PAYMENTS_SECRET_KEY", SECRET)
+    assert settings_of_running(directory.path).secret_key == SECRET
 
 
 # ── the data directory ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -68,14 +68,30 @@ def deployed_settings(*names: Needed) -> Settings:
 
 
 def settings_of_running(data_dir: Path) -> Settings:
-    """Return the settings for a command beside a service that runs: as `up` has them where no database is named.
+    """Return the settings for a command beside a service that runs: an `up` of this directory, or what is deployed.
 
-    Raises SettingsError; NotRunning; CommandFailed where there is neither a database nor a data directory.
+    Raises SettingsError; NotRunning; CommandFailed where there is neither a database nor a data directory;
+    DataDirectoryUnusable.
     """
     settings = local_settings()
-    if settings.database_url is not None:
-        return deployed_settings("database_url", "secret_key")
     directory = DataDirectory(data_dir)
+    if settings.database_url is None:
+        _require_running(directory, settings)
+    elif settings.secret_key is not None or not directory.has_secret_key():
+        return deployed_settings("database_url", "secret_key")
+    from entrypoints.wiring import embedded_urls
+
+    database_url, redis_url = embedded_urls(directory.path)
+    return replace(
+        settings,
+        database_url=settings.database_url or database_url,
+        redis_url=settings.redis_url or (redis_url if directory.is_held() else None),
+        secret_key=settings.secret_key or directory.secret_key(),
+    )
+
+
+def _require_running(directory: DataDirectory, settings: Settings) -> None:
+    """Raise where no `up` with a database of its own runs on the directory."""
     if not directory.has_database():
         unset = (
             "PAYMENTS_DATABASE_URL is" if settings.secret_key else "PAYMENTS_DATABASE_URL and PAYMENTS_SECRET_KEY are"
@@ -86,12 +102,3 @@ def settings_of_running(data_dir: Path) -> Settings:
         )
     if not directory.is_held():
         raise NotRunning(directory)
-    from entrypoints.wiring import embedded_urls
-
-    database_url, redis_url = embedded_urls(directory.path)
-    return replace(
-        settings,
-        database_url=database_url,
-        redis_url=settings.redis_url or redis_url,
-        secret_key=settings.secret_key or directory.secret_key(),
-    )

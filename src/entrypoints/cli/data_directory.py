@@ -112,6 +112,10 @@ class DataDirectory:
         """Say whether an `up` had a Postgres of its own here."""
         return (self.path / "postgres").is_dir()
 
+    def has_secret_key(self) -> bool:
+        """Say whether an `up` made a secret key here."""
+        return (self.path / KEY_FILE).is_file()
+
     def secret_key(self) -> str:
         """Return the secret key that is kept here, made once, before any data.
 
