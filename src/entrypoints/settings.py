@@ -12,8 +12,7 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
-from dotenv import dotenv_values
-
+from entrypoints.env_file import read_env_file
 from entrypoints.setting_types import (
     MAKE_ONE,
     PORT_MAX,
@@ -149,7 +148,7 @@ def read_settings(
     """Return the settings of `environ`, else of the `.env` file, else `defaults`; an empty text is not set.
 
     `defaults` are what a command brings along (`up` its servers and its secret). Raises SettingsError with a line for
-    each setting that doesn't parse or is not safe.
+    each setting that doesn't parse or is not safe, or with the line of the file that doesn't parse.
     """
     given = _given(environ, env_file)
     values: dict[str, Any] = {}
@@ -200,11 +199,12 @@ def unknown_names(given: Mapping[str, str]) -> list[str]:
 
 def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
     """Return what is set, without blanks around; no value refers to another (`$` in a password is a `$`)."""
-    written: Mapping[str, str | None] = {}
-    if env_file is not None and env_file.is_file():
-        written = dotenv_values(env_file, interpolate=False)
+    try:
+        written = {} if env_file is None else read_env_file(env_file, prefix=PREFIX)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     both = [*written.items(), *((name, text) for name, text in environ.items() if text.strip())]
-    return {name: text.strip() for name, text in both if name.startswith(PREFIX) and text and text.strip()}
+    return {name: text.strip() for name, text in both if name.startswith(PREFIX) and text.strip()}
 
 
 def _unsafe(settings: Settings) -> list[str]:

@@ -468,6 +468,13 @@ def test_doctor_tells_a_misspelt_name_beside_a_setting_that_does_not_parse(tmp_p
     assert "- settings: PAYMENTS_LOG_LEVLE is no setting; did you mean PAYMENTS_LOG_LEVEL?" in done.stdout
 
 
+def test_doctor_and_up_name_the_line_of_an_env_file_that_does_not_parse(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f'PAYMENTS_SECRET_KEY="{SECRET_KEY}\nPAYMENTS_METRICS_PORT=0\n')
+    said = ".env, line 1: is not NAME=value, or a quote is not closed"
+    assert f"✗ settings: {said}" in run("doctor", settings={}, cwd=tmp_path).stdout
+    assert one_line(run("up", "--port", "0", settings={}, cwd=tmp_path)) == f"Error: {said}"
+
+
 def test_doctor_names_all_that_a_deployment_lacks_and_a_place_where_nothing_can_be_kept(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = run("doctor", "--data-dir", "file/data", settings={}, cwd=tmp_path)

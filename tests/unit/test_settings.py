@@ -231,6 +231,41 @@ class TestAnEnvFile:
         file.write_text(f"PAYMENTS_SECRET_KEY={SECRET}${{HOME}}$HOME\n")
         assert read_settings({}, env_file=file).secret_key == f"{SECRET}${{HOME}}$HOME"
 
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            (f'PAYMENTS_METRICS_PORT=1\n\nPAYMENTS_SECRET_KEY="{SECRET}\nPAYMENTS_ENV=production\n', 3),
+            (f'PAYMENTS_SECRET_KEY="{SECRET}\nPAYMENTS_ENV="production"\n', 1),
+            (f"POSTGRES_PASSWORD='{SECRET}\nPAYMENTS_ENV='production\n", 1),
+            (f"\r\n# ours\r\nPAYMENTS_SECRET_KEY='{SECRET}\r\nPAYMENTS_ENV=production'\r\n", 3),
+            (f"OTHER='\nexport PAYMENTS_SECRET_KEY={SECRET}\n'\n", 1),
+            ("PAYMENTS_ENV production\n", 1),
+            ("\nPAYMENTS_ENV: production\n", 2),
+            ("PAYMENTS_ENV:production\n", 1),
+            ("export PAYMENTS_ENV\n", 1),
+            ("PAYMENTS_ENV='production' development\n", 1),
+        ],
+    )
+    def test_that_does_not_parse_is_refused_with_its_line_and_not_shown(
+        self, text: str, line: int, tmp_path: Path
+    ) -> None:
+        file = tmp_path / ".env"
+        file.write_bytes(text.encode())
+        with pytest.raises(SettingsError) as refused:
+            read_settings({}, env_file=file)
+        assert str(refused.value) == f"{file}, line {line}: is not NAME=value, or a quote is not closed"
+
+    def test_in_another_encoding_is_refused_with_its_line(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_bytes(b"PAYMENTS_ENV=production\n# caf\xe9\n")
+        with pytest.raises(SettingsError, match=r"\.env, line 2: is not UTF-8: save the file in that encoding$"):
+            read_settings({}, env_file=file)
+
+    def test_may_hold_lines_of_other_programs(self, tmp_path: Path) -> None:
+        file = tmp_path / ".env"
+        file.write_bytes(b"\xef\xbb\xbfexport PAYMENTS_METRICS_PORT=1\r\nPEM='a\r\nb'\r\nFLAG # PAYMENTS_ENV\r\n")
+        assert read_settings({}, env_file=file) == Settings(metrics_port=1)
+
     def test_may_be_missing(self, tmp_path: Path) -> None:
         assert read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=tmp_path / ".env").secret_key == SECRET
 

@@ -97,12 +97,11 @@ def _parsed(settings: Settings) -> list[Finding]:
 
 def _misspelt() -> list[Finding]:
     """Return what is told of unknown names, which settings that do not parse keep from being told."""
-    from dotenv import dotenv_values
-
-    from entrypoints.settings import ENV_FILE, unknown_names
+    from entrypoints.env_file import read_env_file
+    from entrypoints.settings import ENV_FILE, PREFIX, unknown_names
 
     try:
-        written = dotenv_values(ENV_FILE, interpolate=False) if ENV_FILE.is_file() else {}
+        written = read_env_file(ENV_FILE, prefix=PREFIX)
     except (OSError, ValueError):  # told already
         written = {}
     lines = unknown_names(dict.fromkeys((*written, *os.environ), ""))
