@@ -18,6 +18,8 @@ MIGRATIONS_FRESH_SECONDS: Final = 3.0
 """The same for migrations that are complete, whose look costs more; what is missing is looked at every second."""
 
 now_seconds = time.monotonic
+_looks: Final[set[asyncio.Future[str | None]]] = set()
+"""Looks that have not ended, for the event loop alone would not keep those that were given up."""
 _log = logging.getLogger(__name__)
 
 
@@ -69,13 +71,25 @@ def _shared(see: HealthCheck, otherwise: str, *, good_for_seconds: float = FRESH
 
 
 async def _bounded(see: HealthCheck, otherwise: str) -> str | None:
+    look = asyncio.ensure_future(see())
+    _looks.add(look)
+    look.add_done_callback(_ended)
     try:
-        async with asyncio.timeout(LOOK_SECONDS):
-            return await see()
-    except TimeoutError:
+        done, _ = await asyncio.wait({look}, timeout=LOOK_SECONDS)
+    finally:
+        look.cancel()  # its end isn't waited for: a driver that first tells a silent server takes seconds
+    if not done:
         return f"no answer within {LOOK_SECONDS:g} s: {otherwise}"
+    try:
+        return look.result()
     except Unavailable as error:
         return f"{error.message}: {otherwise}"
     except Exception as error:  # a defect of a look is a finding too, and no reason to answer nothing
         _log.exception("a look at what this service stands on failed")
         return f"the look failed ({type(error).__name__}): {otherwise}"
+
+
+def _ended(look: asyncio.Future[str | None]) -> None:
+    _looks.discard(look)
+    if not look.cancelled():
+        look.exception()  # asyncio would log that nobody asked for it, where the look was given up

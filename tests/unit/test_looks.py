@@ -1,6 +1,7 @@
 """The looks of the health page: shared by all who ask, bounded in time, never an exception."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -84,6 +85,32 @@ async def test_a_look_that_hangs_is_left_in_time(monkeypatch: pytest.MonkeyPatch
         await asyncio.Event().wait()
 
     assert await answers(hang, "look at it")() == "no answer within 0.01 s: look at it"
+
+
+async def test_a_look_that_is_slow_to_give_up_is_left_in_time_and_not_heard_of_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(checks, "LOOK_SECONDS", 0.01)
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    answered, given_up = asyncio.Event(), asyncio.Event()
+
+    async def tell_the_server_first() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await answered.wait()
+            given_up.set()
+            raise Unavailable("it is away")
+
+    assert await answers(tell_the_server_first, "look at it")() == "no answer within 0.01 s: look at it"
+    gc.collect()
+    assert not given_up.is_set()
+    answered.set()
+    await given_up.wait()
+    await asyncio.sleep(0)  # its end is known a turn later
+    gc.collect()
+    assert told == []
 
 
 async def test_a_look_with_a_defect_is_a_finding_and_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
