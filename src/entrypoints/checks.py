@@ -47,7 +47,7 @@ def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> HealthCh
 
     async def see() -> str | None:
         names = await missing()
-        return f"missing: {', '.join(names)}; run `payments migrate`" if names else None
+        return f"the database lacks {', '.join(names)}; run `payments migrate`" if names else None
 
     return _shared(see, "nobody knows which migrations were made", good_for_seconds=MIGRATIONS_FRESH_SECONDS)
 

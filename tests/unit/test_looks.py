@@ -127,7 +127,7 @@ async def test_migrations_are_looked_at_again_when_they_were_complete_a_while_ag
     clock.now += 2.9
     assert await check() is None
     clock.now += 0.2
-    assert await check() == "missing: 0001, 0002; run `payments migrate`"
+    assert await check() == "the database lacks 0001, 0002; run `payments migrate`"
     thing.missing = []
     clock.now += 1.1
     assert await check() is None

@@ -19,11 +19,11 @@ DATABASE_CURE: Final = "start it, create what it lacks, or set PAYMENTS_DATABASE
 
 async def require_vital(services: Services) -> None:
     """Raise CommandFailed with what is wrong, where the store is away or its migrations are missing."""
-    for check in services.vital.values():
+    for name, check in services.vital.items():
         wrong = await check()
         if wrong is not None:
             await require_database(services.settings)
-            raise CommandFailed(wrong)
+            raise CommandFailed(f"{name}: {wrong}")
 
 
 async def require_database(settings: Settings) -> None:

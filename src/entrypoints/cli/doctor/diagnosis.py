@@ -175,7 +175,7 @@ async def _migrations(settings: Settings) -> Finding:
         return Finding(good=None, name="migrations", text="not looked at: the database does not answer")
     lacking = await missing(settings)
     if lacking:
-        return _wrong("migrations", f"missing: {', '.join(lacking)}; run `payments migrate`")
+        return _wrong("migrations", f"the database lacks {', '.join(lacking)}; run `payments migrate`")
     return Finding(good=True, name="migrations", text="none is missing")
 
 
