@@ -21,11 +21,14 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
+from adapters.postgres.health import ServerSeen
+from entrypoints import wiring
 from entrypoints.cli.app import payments as command_line
 from entrypoints.cli.command_settings import local_settings, settings_of_running, start_logging
 from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
 from entrypoints.cli.demo.command import tell
 from entrypoints.cli.demo.story import PromiseBroken, Story, check
+from entrypoints.cli.doctor.diagnosis import diagnose
 from entrypoints.cli.errors import CommandFailed, first_of, line_of
 from entrypoints.cli.listen.receiver import ACCEPTED, Received, Receiver
 from entrypoints.cli.screen import Screen, printable
@@ -315,6 +318,65 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "below"):
         with pytest.raises(DataDirectoryUnusable, match="--data-dir"):
             DataDirectory(path).make()
+
+
+# ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_no_look_of_doctor_is_charged_for_loading_what_looks(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from entrypoints.cli.doctor import diagnosis
+
+loaded = []
+timeout = asyncio.timeout
+
+def timed(seconds):
+    loaded.append("entrypoints.wiring" in sys.modules)
+    return timeout(seconds)
+
+async def look():
+    asyncio.timeout = timed
+    return [finding.name async for finding in diagnosis.diagnose(Path(".payments"))]
+
+assert "database" in asyncio.run(look())
+assert loaded and all(loaded), loaded
+"""
+    nobody = {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", **KEY}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, **nobody},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+async def test_doctor_asks_a_database_once_and_tells_all_that_it_saw(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked: list[Settings] = []
+
+    async def see(settings: Settings) -> ServerSeen:
+        asked.append(settings)
+        return ServerSeen(version="18.0", clock_skew_seconds=7.0)
+
+    async def missing(settings: Settings) -> list[str]:
+        return ["0001"]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PAYMENTS_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    monkeypatch.setenv("PAYMENTS_SECRET_KEY", KEY["PAYMENTS_SECRET_KEY"])
+    monkeypatch.setattr(wiring, "see_database", see)
+    monkeypatch.setattr(wiring, "missing", missing)
+    told = {finding.name: (finding.good, finding.text) async for finding in diagnose(tmp_path / "data")}
+    assert told["database"] == (True, "Postgres 18.0 answers")
+    assert told["clock"] == (False, "it is 7.0 s away from the database's: let NTP set both")
+    assert told["migrations"] == (False, "the database lacks 0001; run `payments migrate`")
+    assert len(asked) == 1
 
 
 # ── the demo merchant ─────────────────────────────────────────────────────────────────────────────────────────────────

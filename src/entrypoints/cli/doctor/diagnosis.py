@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import importlib.util
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,7 @@ from entrypoints.cli.watch import DATABASE_CURE
 from payments_core.errors import Unavailable
 
 if TYPE_CHECKING:
+    from entrypoints.services import DatabaseSeen
     from entrypoints.settings import Settings
 
 LOOK_SECONDS: Final = 5.0
@@ -51,8 +53,8 @@ async def diagnose(data_dir: Path) -> AsyncIterator[Finding]:
         yield finding
     if settings is None:
         return
-    for name, look in _looks(settings):
-        yield await _guarded(name, look)
+    async for finding in _servers(settings):
+        yield finding
 
 
 def _packages() -> Iterator[Finding]:
@@ -126,76 +128,76 @@ def _directory(directory: DataDirectory) -> Finding:
     return Finding(good=True, name="data directory", text=f"{path} can be written")
 
 
-def _looks(settings: Settings) -> Iterator[tuple[str, Callable[[], Awaitable[Finding]]]]:
-    yield "database", lambda: _database(settings)
-    yield "migrations", lambda: _migrations(settings)
-    yield "clock", lambda: _clock(settings)
-    yield "redis", lambda: _redis(settings)
-    yield "queue", lambda: _queue(settings)
+async def _servers(settings: Settings) -> AsyncIterator[Finding]:
+    """Look at each server in bounded time; what looks is loaded before, as that takes seconds of its own."""
+    try:
+        await asyncio.to_thread(importlib.import_module, "entrypoints.wiring")
+    except Exception as error:  # such as an extra that is missing
+        yield _wrong("servers", f"not looked at: {line_of(first_of(error))}")
+        return
+    found = await _guarded("database", _database(settings))
+    if found[0].good:
+        found += await _guarded("migrations", _migrations(settings))
+    else:
+        away = "not looked at: the database does not answer"
+        found += [Finding(good=None, name=name, text=away) for name in ("clock", "migrations")]
+    for finding in (*found, *await _guarded("redis", _redis(settings)), *await _guarded("queue", _queue(settings))):
+        yield finding
 
 
-async def _guarded(name: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
+async def _guarded(name: str, look: Awaitable[list[Finding]]) -> list[Finding]:
     try:
         async with asyncio.timeout(LOOK_SECONDS):
-            return await look()
+            return await look
     except TimeoutError:
-        return _wrong(name, f"no answer in {LOOK_SECONDS:.0f} s")
+        return [_wrong(name, f"no answer in {LOOK_SECONDS:.0f} s")]
     except Exception as error:  # a look that fails is a finding
-        return _wrong(name, line_of(first_of(error)))
+        return [_wrong(name, line_of(first_of(error)))]
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> list[Finding]:
     from entrypoints.wiring import see_database
 
     try:
         seen = await see_database(settings)
     except Unavailable as error:
-        return _wrong("database", f"{error.message}: {DATABASE_CURE}")
-    return Finding(good=True, name="database", text=f"Postgres {seen.version} answers")
+        return [_wrong("database", f"{error.message}: {DATABASE_CURE}")]
+    return [Finding(good=True, name="database", text=f"Postgres {seen.version} answers"), _clock(seen)]
 
 
-async def _clock(settings: Settings) -> Finding:
-    from entrypoints.wiring import see_database
-
-    try:
-        skew = (await see_database(settings)).clock_skew_seconds
-    except Unavailable:
-        return Finding(good=None, name="clock", text="not compared: the database does not answer")
-    if skew > CLOCK_SKEW_SECONDS_MAX:
-        return _wrong("clock", f"it is {skew:.1f} s away from the database's: let NTP set both")
+def _clock(seen: DatabaseSeen) -> Finding:
+    if seen.clock_skew_seconds > CLOCK_SKEW_SECONDS_MAX:
+        cure = "let NTP set both"
+        return _wrong("clock", f"it is {seen.clock_skew_seconds:.1f} s away from the database's: {cure}")
     return Finding(good=True, name="clock", text="agrees with the database's")
 
 
-async def _migrations(settings: Settings) -> Finding:
-    from entrypoints.wiring import missing, see_database
+async def _migrations(settings: Settings) -> list[Finding]:
+    from entrypoints.wiring import missing
 
-    try:
-        await see_database(settings)
-    except Unavailable:
-        return Finding(good=None, name="migrations", text="not looked at: the database does not answer")
     lacking = await missing(settings)
     if lacking:
-        return _wrong("migrations", f"the database lacks {', '.join(lacking)}; run `payments migrate`")
-    return Finding(good=True, name="migrations", text="none is missing")
+        return [_wrong("migrations", f"the database lacks {', '.join(lacking)}; run `payments migrate`")]
+    return [Finding(good=True, name="migrations", text="none is missing")]
 
 
-async def _redis(settings: Settings) -> Finding:
+async def _redis(settings: Settings) -> list[Finding]:
     from entrypoints.wiring import wire
 
-    async with wire(replace(settings, secret_key=settings.secret_key or "-" * 32)) as services:
+    async with wire(settings) as services:
         wrong = await services.useful["cache"]()
-    return Finding(good=None if wrong else True, name="redis", text=wrong or "answers")
+    return [Finding(good=None if wrong else True, name="redis", text=wrong or "answers")]
 
 
-async def _queue(settings: Settings) -> Finding:
+async def _queue(settings: Settings) -> list[Finding]:
     from entrypoints.wiring import hears_own_ring
 
     if settings.redis_url is None:
         text = "PAYMENTS_REDIS_URL is not set: workers find work by looking, every second"
-        return Finding(good=None, name="queue", text=text)
+        return [Finding(good=None, name="queue", text=text)]
     if await hears_own_ring(settings.redis_url, within_seconds=RING_SECONDS):
-        return Finding(good=True, name="queue", text="a ring was heard")
-    return Finding(good=None, name="queue", text=f"no ring was heard in {RING_SECONDS:.0f} s: is Redis up?")
+        return [Finding(good=True, name="queue", text="a ring was heard")]
+    return [Finding(good=None, name="queue", text=f"no ring was heard in {RING_SECONDS:.0f} s: is Redis up?")]
 
 
 def _wrong(name: str, text: str) -> Finding:
