@@ -510,10 +510,11 @@ def test_listen_takes_what_is_signed_and_refuses_what_is_not(tmp_path: Path) -> 
     assert "✗ webhook.test evt_1" in said
 
 
-def test_listen_registers_itself_and_removes_itself_at_the_end(service: Service, tmp_path: Path) -> None:
+@pytest.mark.parametrize("path", ["", "/api", "/api/"])
+def test_listen_registers_itself_and_removes_itself_at_the_end(path: str, service: Service, tmp_path: Path) -> None:
     data = service.cwd / ".payments"
     settings = {"MERCHANT_API_KEY": merchant_of(data)["api_key"]}
-    url = f"http://127.0.0.1:{service.port}"
+    url = f"http://127.0.0.1:{service.port}{path}"
     with (
         running("listen", "--port", "0", "--register", url, settings=settings, cwd=tmp_path) as listener,
         api_of(service.port, data) as api,

@@ -13,6 +13,7 @@ from entrypoints.cli.errors import Stopped
 
 STATUS_MIN: Final = 200
 STATUS_MAX: Final = 599
+PORT_MAX: Final = 65_535
 
 
 EXAMPLE: Final = """\b
@@ -36,15 +37,30 @@ def _secret(_ctx: click.Context, _parameter: click.Parameter, secret: str | None
     return secret
 
 
-def _url(_ctx: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
-    """Refuse an address without its scheme."""
-    if url is not None and not url.startswith(("http://", "https://")):
-        raise click.BadParameter(f"write http://{url.rpartition('://')[2]}")
-    return url
+def _api(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Return where the API is, without the /api that `up` prints behind it; refuse what is no such address."""
+    if text is None:
+        return None
+    import httpx
+
+    try:
+        url = httpx.URL(text.strip())
+    except httpx.InvalidURL:
+        url = httpx.URL()
+    if url.scheme not in ("http", "https") or not url.host or (url.port or 0) > PORT_MAX:
+        raise click.BadParameter("it is no address such as http://127.0.0.1:8000 or https://pay.example.com.")
+    return str(url).rstrip("/").removesuffix("/api")
+
+
+def _api_key(_ctx: click.Context, _parameter: click.Parameter, api_key: str | None) -> str | None:
+    """Refuse what cannot be sent in a header."""
+    if api_key is not None and not (api_key.isascii() and api_key.isprintable()):
+        raise click.BadParameter("it is no merchant's `sk_…`, which has ASCII letters, digits and _ alone.")
+    return api_key
 
 
 @click.command(short_help="Receive, verify and show webhooks on this machine.", epilog=EXAMPLE)
-@click.option("--port", default=9999, show_default=True, type=click.IntRange(0, 65535), help="0 takes any free one.")
+@click.option("--port", default=9999, show_default=True, type=click.IntRange(0, PORT_MAX), help="0 takes any free one.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option(
     "--secret",
@@ -60,10 +76,16 @@ def _url(_ctx: click.Context, _parameter: click.Parameter, url: str | None) -> s
     "--register",
     "api",
     metavar="URL",
-    callback=_url,
+    callback=_api,
     help="Be an endpoint of this API (http://127.0.0.1:8000), verify with its secret, and remove it at the end.",
 )
-@click.option("--api-key", envvar="MERCHANT_API_KEY", show_envvar=True, help="The merchant's `sk_…`, for --register.")
+@click.option(
+    "--api-key",
+    envvar="MERCHANT_API_KEY",
+    show_envvar=True,
+    callback=_api_key,
+    help="The merchant's `sk_…`, for --register.",
+)
 def listen(port: int, host: str, secret: str | None, status: int | None, api: str | None, api_key: str | None) -> None:
     """Receive webhooks on this machine and show each one.
 

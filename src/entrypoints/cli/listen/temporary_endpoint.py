@@ -18,11 +18,13 @@ CALL_TIMEOUT_SECONDS: Final = 3.0
 async def registered(api: str, api_key: str, url: str) -> AsyncGenerator[str, None]:
     """Register `url` at the API and give the endpoint's secret; remove the endpoint at the end of the block.
 
+    `api` is an address of HTTP without the path /api; `api_key` is ASCII.
+
     Raises CommandFailed where the API cannot be reached or refuses.
     """
     headers = {"Authorization": f"Token {api_key}"}
     async with httpx.AsyncClient(
-        base_url=api.rstrip("/"), headers=headers, timeout=CALL_TIMEOUT_SECONDS, trust_env=False
+        base_url=api, headers=headers, timeout=CALL_TIMEOUT_SECONDS, trust_env=False
     ) as client:
         made = await _call(client, "POST", "/api/webhooks/", {"url": url, "description": "payments listen"})
         try:
@@ -34,7 +36,7 @@ async def registered(api: str, api_key: str, url: str) -> AsyncGenerator[str, No
 async def _call(client: httpx.AsyncClient, method: str, path: str, body: object = None) -> dict[str, object]:
     try:
         answer = await client.request(method, path, json=body)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except httpx.HTTPError as error:
         what = f"The API at {client.base_url} does not answer ({error}): is `payments up` running?"
         raise CommandFailed(what) from error
     try:
