@@ -36,12 +36,13 @@ def environment(settings: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "NO_COLOR": "1", **settings}
 
 
-def run(*arguments: str, settings: Mapping[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+def run(*arguments: str, settings: Mapping[str, str], cwd: Path, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """Run the command to its end, with what is typed to it."""
     return subprocess.run(
         [sys.executable, "-m", "entrypoints.cli", *arguments],
         env=environment(settings),
         cwd=cwd,
+        input=typed,
         capture_output=True,
         text=True,
         timeout=60,

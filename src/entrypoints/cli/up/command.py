@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -86,23 +87,39 @@ async def _serve(settings: Settings, listener: socket.socket, directory: DataDir
     async with contextlib.AsyncExitStack() as stack:
         with screen.working("Starting API and worker", "API and worker started"):
             service = await stack.enter_async_context(running(settings, listener))
-            merchant = await demo_merchant(service.services.payments, directory)
+            # A key that opens everything, kept in a file, is nothing for production.
+            demo = settings.env != "production"
+            merchant = await demo_merchant(service.services.payments, directory) if demo else None
         _greet(screen, url_of(listener), merchant, directory)
         await until_one_ends(service.parts)
 
 
-def _greet(screen: Screen, api: str, merchant: DemoMerchant, directory: DataDirectory) -> None:
-    from entrypoints.cli.up.curl_lines import curl_lines
+def _greet(screen: Screen, api: str, merchant: DemoMerchant | None, directory: DataDirectory) -> None:
     from entrypoints.cli.up.demo_merchant import FILE
 
     screen.line()
     screen.line(f"API      {api}/api", style="bold")
     screen.line(f"Docs     {api}/docs")
     screen.line(f"Data     {directory.path}")
-    screen.line(f"Merchant {merchant.email}, its password is in {directory.path / FILE}")
-    for what, line in curl_lines(api, api_key=merchant.api_key, payment_key=merchant.payment_key):
-        screen.line()
-        screen.line(f"# {what}", style="dim")
-        screen.line(line)
+    if merchant is None:
+        create = f"payments merchant create --data-dir {shlex.quote(str(directory.path))} --email …"
+        screen.line(f"Merchant none, as this is production: {create}")
+    else:
+        screen.line(f"Merchant {merchant.email}, its password is in {directory.path / FILE}")
+        _show_calls(screen, api, merchant)
     screen.line()
     screen.line("Ctrl-C ends everything; the data stays.")
+
+
+def _show_calls(screen: Screen, api: str, merchant: DemoMerchant) -> None:
+    """Print what the calls do, and then the calls alone: zsh would take a comment among them for a command."""
+    from entrypoints.cli.up.curl_lines import curl_lines
+
+    calls = curl_lines(api, api_key=merchant.api_key, payment_key=merchant.payment_key)
+    screen.line()
+    screen.line("Its first calls, to paste into another terminal, one by one or all together:", style="dim")
+    for number, (what, _) in enumerate(calls, start=1):
+        screen.line(f"{number}. {what}", style="dim")
+    for _, line in calls:
+        screen.line()
+        screen.line(line)
