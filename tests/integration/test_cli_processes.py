@@ -285,6 +285,23 @@ def test_up_ends_in_time_with_a_frozen_valkey_slow_gateway_calls_and_slow_client
     assert left_in(tmp_path) == []
 
 
+@on_linux
+def test_up_ends_where_a_server_of_its_own_ends_and_says_so(tmp_path: Path) -> None:
+    data = tmp_path / ".payments"
+
+    def postmaster() -> int:
+        return int((data / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
+
+    for name, process in (("Postgres", postmaster), ("Valkey", lambda: process_in(data / "valkey"))):
+        with running("up", "--port", "0", settings=QUIET, cwd=tmp_path) as service:
+            wait_for_words(service, tmp_path, "Ctrl-C ends everything")
+            os.kill(process(), signal.SIGKILL)
+            assert service.wait(PATIENCE_SECONDS) == 1
+        told = said_in(tmp_path).splitlines()[-1]
+        assert told.startswith(f"Error: {name} ended by itself (signal 9), its log is {data}/")
+        assert told.endswith(": start `payments up` again, the data is there.")
+
+
 def test_a_taken_port_is_one_clear_line_and_leaves_no_trace(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -234,6 +234,14 @@ async def test_a_part_that_ends_by_itself_is_an_error_that_names_it() -> None:
     api.cancel()
 
 
+async def test_a_part_that_says_why_it_ended_is_told_by_that() -> None:
+    async def ends() -> str:
+        return "The cellar is flooded."
+
+    with pytest.raises(CommandFailed, match=r"^The cellar is flooded\.$"):
+        await until_one_ends([asyncio.create_task(ends())])
+
+
 async def test_a_part_that_fails_is_told_by_its_failure() -> None:
     async def fails() -> None:
         raise ValueError("the cause")

@@ -3,6 +3,7 @@
 import asyncio
 import importlib.util
 import os
+import re
 import shutil
 import signal
 import stat
@@ -160,6 +161,17 @@ async def note(server: EmbeddedPostgres, word: str) -> None:
         await connection.execute("INSERT INTO notes VALUES (%s)", [word])
 
 
+async def told_end(server: EmbeddedPostgres | EmbeddedValkey) -> str:
+    """Kill the server and return what is told of its end, of which nothing is before."""
+    told = asyncio.create_task(server.ended())
+    await asyncio.sleep(0)
+    assert not told.done()
+    assert server.process_id is not None
+    os.kill(server.process_id, signal.SIGKILL)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        return await told
+
+
 async def notes(server: EmbeddedPostgres) -> list[str]:
     async with await psycopg.AsyncConnection.connect(server.dsn) as connection:
         rows = await (await connection.execute("SELECT word FROM notes ORDER BY word")).fetchall()
@@ -200,6 +212,13 @@ class TestPostgres:
             await Server(server).kill()
             await server.start()
             assert await notes(server) == ["kept"]
+
+    async def test_its_end_is_told_with_its_log(self, tmp_path: Path) -> None:
+        async with postgres_in(tmp_path) as server:
+            told = await told_end(server)
+            assert re.fullmatch(
+                rf"Postgres ended by itself \(signal 9\), its log is {tmp_path}/postgres/data/log/server-\w+\.log", told
+            )
 
     async def test_a_killed_process_takes_its_server_along_and_the_next_start_recovers(self, tmp_path: Path) -> None:
         directory = tmp_path / "postgres"
@@ -386,6 +405,11 @@ class TestValkey:
             await client.set("word", "lost")
         async with server, Redis.from_url(server.url) as client:
             assert await client.dbsize() == 0
+
+    async def test_its_end_is_told_with_its_log(self, tmp_path: Path) -> None:
+        async with valkey_in(tmp_path) as server:
+            log = tmp_path / "valkey" / "server.log"
+            assert await told_end(server) == f"Valkey ended by itself (signal 9), its log is {log}"
 
     async def test_what_was_answered_survives_a_killed_server(self, tmp_path: Path) -> None:
         server = valkey_in(tmp_path)

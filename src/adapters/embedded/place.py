@@ -16,6 +16,8 @@ from adapters.embedded.socket_path import client_directory, make_alias, remove_a
 from adapters.embedded.waiting import POLL_SECONDS, holds_within
 
 START_TIMEOUT_SECONDS: Final = 60.0
+LIFE_EVERY_SECONDS: Final = 0.5
+"""Between two looks at whether a server lives; whoever needs it is told by it sooner."""
 
 
 class Place:
@@ -88,6 +90,19 @@ class Place:
             if asyncio.get_running_loop().time() > deadline:
                 raise self._failure(f"no answer in {START_TIMEOUT_SECONDS:.0f} s", *logs())
             await asyncio.sleep(POLL_SECONDS)
+
+    async def ended(self, *, logs: Callable[[], Sequence[Path]] = tuple) -> str:
+        """Return when the server that serves here has ended: how, and where its log is, in words.
+
+        `logs` finds where it says more than in its output, the latest first.
+        """
+        process = self._process
+        if process is None:
+            raise RuntimeError("Serve in the place before you wait for the server's end.")
+        while process.poll() is None:  # noqa: ASYNC110 - its end sets no event
+            await asyncio.sleep(LIFE_EVERY_SECONDS)
+        how = f"signal {-process.returncode}" if process.returncode < 0 else f"exit status {process.returncode}"
+        return f"{self._server} ended by itself ({how}), its log is {next(iter(logs()), self.log)}"
 
     async def leave(self, ladder: Sequence[tuple[int, float]]) -> None:
         """End the process by each signal and its seconds in turn, and give the directory back.

@@ -121,6 +121,10 @@ class EmbeddedPostgres:
             )
         )
 
+    async def ended(self) -> str:
+        """Return when the server, which was started, has ended by itself: how, and where its log is, in words."""
+        return await self._place.ended(logs=self._logs)
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

@@ -59,6 +59,10 @@ class EmbeddedValkey:
         """End the server within 5 s; harmless where it isn't running."""
         await self._place.leave(((signal.SIGTERM, TERMINATE_SECONDS), (signal.SIGKILL, KILL_SECONDS)))
 
+    async def ended(self) -> str:
+        """Return when the server, which was started, has ended by itself: how, and where its log is, in words."""
+        return await self._place.ended()
+
     async def __aenter__(self) -> Self:
         await self.start()
         return self

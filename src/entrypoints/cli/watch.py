@@ -36,13 +36,12 @@ async def require_database(settings: Settings) -> None:
         raise CommandFailed(f"{error.message}: {DATABASE_CURE}; `payments doctor` shows more.") from None
 
 
-async def until_one_ends(parts: Collection[asyncio.Task[None]]) -> Never:
-    """Wait for ever; where a part ends, raise what it failed with, or CommandFailed where it only ended.
+async def until_one_ends(parts: Collection[asyncio.Task[str | None]]) -> Never:
+    """Wait for ever; where a part ends, raise what it failed with, or CommandFailed with the reason that it returned.
 
     Unlike an `await` of a part itself, the end of this wait leaves the parts to end in their own way.
     """
     ended, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
     part = ended.pop()
-    if not part.cancelled():
-        await part
-    raise CommandFailed(f"The {part.get_name()} ended by itself, and with it this command; the log may say why.")
+    why = None if part.cancelled() else await part
+    raise CommandFailed(why or f"The {part.get_name()} ended by itself, and with it this command; the log may say why.")

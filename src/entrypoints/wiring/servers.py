@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -46,20 +44,16 @@ async def see_database(settings: Settings) -> DatabaseSeen:
     return await see_server(url)
 
 
-@asynccontextmanager
-async def embedded_postgres(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
-    """Run the Postgres of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
-    async with EmbeddedPostgres(directory / POSTGRES, durable=durable) as server:
-        yield server.dsn
+def embedded_postgres(directory: Path, *, durable: bool = True) -> EmbeddedPostgres:
+    """Return the Postgres of a data directory, which runs while an `async with` block does."""
+    return EmbeddedPostgres(directory / POSTGRES, durable=durable)
 
 
-@asynccontextmanager
-async def embedded_valkey(directory: Path, *, durable: bool = True) -> AsyncGenerator[str, None]:
-    """Run the Valkey of a data directory while the block runs, and give its URL. Raises EmbeddedServerError."""
-    async with EmbeddedValkey(directory / VALKEY, persistent=durable) as server:
-        yield server.url
+def embedded_valkey(directory: Path, *, durable: bool = True) -> EmbeddedValkey:
+    """Return the Valkey of a data directory, which runs while an `async with` block does."""
+    return EmbeddedValkey(directory / VALKEY, persistent=durable)
 
 
 def embedded_urls(directory: Path) -> tuple[str, str]:
     """Return the URLs of a data directory's Postgres and Valkey, the same while they run and while they don't."""
-    return EmbeddedPostgres(directory / POSTGRES).dsn, EmbeddedValkey(directory / VALKEY, persistent=True).url
+    return embedded_postgres(directory).url, embedded_valkey(directory).url

@@ -55,13 +55,14 @@ async def _demo(*, begun: float) -> None:
         contextlib.closing(bind(HOST, 0)) as api,
         contextlib.closing(bind(HOST, 0)) as hook,
     ):
-        async with own_servers(settings, Path(directory), screen, durable=False) as settings:
+        async with own_servers(settings, Path(directory), screen, durable=False) as servers:
             from entrypoints.cli.command_settings import start_logging
             from entrypoints.cli.demo.story import Story
             from entrypoints.cli.up.whole_service import running
             from entrypoints.http.server import serving, url_of
             from entrypoints.wiring import migrate
 
+            settings = servers.settings
             start_logging(settings)
             with screen.working("Migrating the database", "Database migrated"):
                 await migrate(settings)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from entrypoints.cli.screen import Screen
     from entrypoints.cli.up.demo_merchant import DemoMerchant
+    from entrypoints.cli.up.embedded_servers import OwnServers
     from entrypoints.settings import Settings
 
 SERVICE_CLOSE_SECONDS: Final = 2.0
@@ -69,11 +70,11 @@ async def _up(settings: Settings, listener: socket.socket, directory: DataDirect
 
     if settings.database_url is not None:
         await require_database(settings)
-    async with own_servers(settings, directory.path, screen) as settings:
-        await ending_within(_serve(settings, listener, directory, screen), seconds=SERVICE_CLOSE_SECONDS)
+    async with own_servers(settings, directory.path, screen) as servers:
+        await ending_within(_serve(servers, listener, directory, screen), seconds=SERVICE_CLOSE_SECONDS)
 
 
-async def _serve(settings: Settings, listener: socket.socket, directory: DataDirectory, screen: Screen) -> None:
+async def _serve(servers: OwnServers, listener: socket.socket, directory: DataDirectory, screen: Screen) -> None:
     from entrypoints.cli.command_settings import start_logging
     from entrypoints.cli.up.demo_merchant import demo_merchant
     from entrypoints.cli.up.whole_service import running
@@ -81,6 +82,7 @@ async def _serve(settings: Settings, listener: socket.socket, directory: DataDir
     from entrypoints.http.server import url_of
     from entrypoints.wiring import migrate
 
+    settings = servers.settings
     start_logging(settings)
     with screen.working("Migrating the database", "Database migrated"):
         await migrate(settings)
@@ -91,7 +93,7 @@ async def _serve(settings: Settings, listener: socket.socket, directory: DataDir
             demo = settings.env != "production"
             merchant = await demo_merchant(service.services.payments, directory) if demo else None
         _greet(screen, url_of(listener), merchant, directory)
-        await until_one_ends(service.parts)
+        await until_one_ends((*service.parts, *servers.watches))
 
 
 def _greet(screen: Screen, api: str, merchant: DemoMerchant | None, directory: DataDirectory) -> None:
