@@ -229,8 +229,9 @@ class Deliveries(Protocol):
     ) -> int:
         """Remember to make deliveries of events from `since` to before `until` due at `at`; return how many there are.
 
-        `only_failed`: those that are exhausted or canceled. Otherwise each event that the endpoint listens to, one
-        that it was never sent included. Pending ones are left as they are and not counted.
+        `only_failed`: those that are exhausted or canceled. Otherwise each event that the endpoint listens to or that
+        is addressed to it (`Event.only`), one that it was never sent included. Pending ones are left as they are and
+        not counted.
         """
         ...
 

@@ -59,6 +59,11 @@ _LISTENS: Final = and_(
 _SAME_MODE: Final = and_(events.c.merchant_id == endpoints.c.merchant_id, events.c.livemode == endpoints.c.livemode)
 
 
+def _listened(*columns: ColumnElement[Any]) -> Select[Any]:
+    """Select from events, each with the endpoints that listen to it or that it is addressed to."""
+    return select(*columns).join_from(events, endpoints, _SAME_MODE).where(_LISTENS)
+
+
 def _new_deliveries(due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]:
     values: dict[str, ColumnElement[Any]] = {
         "merchant_id": events.c.merchant_id,
@@ -77,7 +82,7 @@ def _new_deliveries(due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]
         "lease_expires_at": null(),
         "version": literal(1),
     }
-    return list(values), select(*values.values()).join_from(events, endpoints, _SAME_MODE).where(_LISTENS)
+    return list(values), _listened(*values.values())
 
 
 def _insert_new() -> Insert:
@@ -141,19 +146,23 @@ def _ended(replay: Replay) -> ColumnElement[bool]:
         conditions.append(deliveries.c.status.in_([DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED]))
     else:
         conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
-        if ALL_EVENTS not in endpoint.events:
-            conditions.append(deliveries.c.event_type.in_(endpoint.events))
+        conditions.append(deliveries.c.event_id.in_(_within(replay, _listened(events.c.id))))
     return and_(*conditions)
 
 
-def _never_sent(replay: Replay, statement: Select[Any]) -> Select[Any]:
-    """Narrow a selection from events and endpoints to what a replay sends for the first time."""
-    endpoint = replay.endpoint
-    return statement.where(
-        events.c.merchant_id == endpoint.merchant,
+def _within(replay: Replay, listened: Select[Any]) -> Select[Any]:
+    """Narrow what `_listened` selects to the endpoint and the time of a replay."""
+    return listened.where(
+        events.c.merchant_id == replay.endpoint.merchant,
         events.c.id >= lowest_id("evt", replay.since),
         events.c.id < lowest_id("evt", replay.until),
-        endpoints.c.id == endpoint.id,
+        endpoints.c.id == replay.endpoint.id,
+    )
+
+
+def _never_sent(replay: Replay, listened: Select[Any]) -> Select[Any]:
+    """Narrow what `_listened` selects to what a replay sends for the first time."""
+    return _within(replay, listened).where(
         ~select(deliveries.c.id)
         .where(
             deliveries.c.merchant_id == events.c.merchant_id,
@@ -169,8 +178,8 @@ def count_to_replay(replay: Replay) -> Select[Any]:
     ended = select(func.count()).select_from(deliveries).where(_ended(replay)).scalar_subquery()
     if replay.only_failed:
         return select(ended.label("number"))
-    listened = select(func.count()).select_from(events).join(endpoints, _SAME_MODE).where(_LISTENS)
-    return select((ended + _never_sent(replay, listened).scalar_subquery()).label("number"))
+    never_sent = _never_sent(replay, _listened(func.count())).scalar_subquery()
+    return select((ended + never_sent).label("number"))
 
 
 def again(replay: Replay) -> Update:

@@ -388,6 +388,29 @@ class DeliveriesContract:
         )
         assert [(claimed.delivery.id, claimed.body) for claimed in due] == [(made.id, wanted.body)]
 
+    async def test_a_replay_takes_what_the_endpoint_listens_to_and_what_is_addressed_to_it(self, store: Store) -> None:
+        shop, endpoint = await _shop_with_endpoint(store)
+        heard, unheard, addressed, missed = (
+            an_event(shop.merchant, at=START),
+            an_event(shop.merchant, at=START + SECOND, type=EventType.REFUND_FAILED),
+            an_event(shop.merchant, at=START + SECOND, type=EventType.WEBHOOK_TEST, only=endpoint),
+            an_event(shop.merchant, at=START + SECOND, type=EventType.WEBHOOK_TEST, only=endpoint),
+        )
+        await put(store, heard, unheard, addressed)
+        for event in (heard, unheard, addressed):
+            await _deliver(store, endpoint, event, DeliveryStatus.DELIVERED)
+        await write(store, endpoint.disable())
+        await put(store, missed)
+        disabled = await stored_endpoint(store, endpoint)
+        await write(store, replace(disabled.enable(), events=(EventType.TRANSACTION_CREATED,)))
+        assert await _replay(store, endpoint, since=START, until=START + DAY) == 3
+        assert await _statuses(store, endpoint, heard, unheard, addressed, missed) == [
+            DeliveryStatus.PENDING,
+            DeliveryStatus.DELIVERED,
+            DeliveryStatus.PENDING,
+            DeliveryStatus.PENDING,
+        ]
+
     async def test_a_replay_takes_events_from_since_to_before_until(self, store: Store) -> None:
         shop, endpoint = await _shop_with_endpoint(store)
         events = _events_at(shop.merchant, 4)
