@@ -24,21 +24,6 @@ DeliveryId = NewType("DeliveryId", str)
 EventId = NewType("EventId", str)
 JobId = NewType("JobId", str)
 
-PREFIXES: Final = {
-    "mer": MerchantId,
-    "apk": ApiKeyId,
-    "ses": SessionId,
-    "key": PaymentKeyId,
-    "txn": TransactionId,
-    "rfn": RefundId,
-    "att": AttemptId,
-    "whk": EndpointId,
-    "dlv": DeliveryId,
-    "evt": EventId,
-    "job": JobId,
-}
-"""The whole list, so that no two kinds share a prefix."""
-
 ID_LENGTH_MAX: Final = 255
 """What a client must reckon with; ours are 30 long."""
 
