@@ -52,12 +52,14 @@ def _encode(number: int) -> str:
     return "".join(pairs)
 
 
-def lowest_id(prefix: str, at: datetime) -> str:
-    """Return a bound: ids of this kind made at `at` or later sort at or above it, earlier ones below.
+def lowest_id(prefix: str, at: datetime, *, shift: timedelta = timedelta(0)) -> str:
+    """Return a bound: ids of this kind made at `at` + `shift` or later sort at or above it, earlier ones below.
 
-    Ids have room for times from 1970 to the year 4253; other times bound as the nearest of these.
+    Ids have room for times from 1970 to the year 4253; other times bound as the nearest of these, those too to which
+    `shift` leads and for which there is no datetime.
     """
-    return f"{prefix}_{_encode(min(max(microseconds(at), 0), MICROSECONDS_MAX) << RANDOM_BITS)}"
+    time = microseconds(at) + shift // _MICROSECOND
+    return f"{prefix}_{_encode(min(max(time, 0), MICROSECONDS_MAX) << RANDOM_BITS)}"
 
 
 def delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId:

@@ -47,7 +47,7 @@ def test_ids_sort_by_the_time_at_which_they_were_made(one: datetime, other: date
 @settings(max_examples=60)
 @given(TIMES)
 def test_the_lowest_id_of_a_time_bounds_the_ids_made_then(at: datetime) -> None:
-    assert lowest_id("txn", at) <= moment(at).id("txn") < lowest_id("txn", at + timedelta(microseconds=1))
+    assert lowest_id("txn", at) <= moment(at).id("txn") < lowest_id("txn", at, shift=timedelta(microseconds=1))
 
 
 def test_a_delivery_id_follows_from_its_event_and_endpoint_and_keeps_the_events_time() -> None:

@@ -152,7 +152,7 @@ class MemoryView:
         await asyncio.sleep(0)
         log, position = self._account.log, window.position
         if position is not None and position.backwards:
-            indices = range(int(position.key) - 2, -1, -1)
+            indices = range(min(int(position.key) - 1, len(log)) - 1, -1, -1)
         else:
             indices = range(int(position.key) if position else 0, len(log))
         rows = (log[index] for index in indices if log[index].livemode is self._livemode)

@@ -222,10 +222,10 @@ class PostgresView:
         columns = tables.events.c
         positions = select(columns.position).where(columns.merchant_id == self._merchant).limit(1)
         if after is not None:
-            older = positions.where(columns.id < lowest_id("evt", after - SKEW_MAX)).order_by(columns.id.desc())
+            older = positions.where(columns.id < lowest_id("evt", after, shift=-SKEW_MAX)).order_by(columns.id.desc())
             yield columns.position > func.coalesce(older.scalar_subquery(), 0)
         if before is not None:
-            newer = positions.where(columns.id >= lowest_id("evt", before + SKEW_MAX)).order_by(columns.id)
+            newer = positions.where(columns.id >= lowest_id("evt", before, shift=SKEW_MAX)).order_by(columns.id)
             yield columns.position < func.coalesce(newer.scalar_subquery(), POSITION_MAX)
 
     # ── reading
@@ -270,7 +270,7 @@ def _times(
 ) -> Iterator[ColumnElement[bool]]:
     """Bound ids by times, both exclusive."""
     if after is not None:
-        yield id >= lowest_id(prefix, after + _MICROSECOND)
+        yield id >= lowest_id(prefix, after, shift=_MICROSECOND)
     if before is not None:
         yield id < lowest_id(prefix, before)
 

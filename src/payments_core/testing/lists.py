@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from payments_core.event import Event, EventType
@@ -51,6 +52,8 @@ from payments_core.webhook import DeliveryAttempt, DeliveryStatus
 T = TypeVar("T")
 Read = Callable[[View, Window], Awaitable[Slice[T]]]
 ANY = TransactionFilter()
+BEGINNING_OF_TIME = datetime.min.replace(tzinfo=UTC)
+END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 async def _ids(store: Store, shop: Shop, filter: TransactionFilter, *, limit: int = 100) -> list[TransactionId]:
@@ -235,6 +238,15 @@ class ListsContract:
         start = await read(Window(limit=9, position=Position(key="6", backwards=True)))
         assert ([event.position for event in start.items], start.before, start.after) == ([1, 2, 3, 4, 5], None, "5")
 
+    async def test_events_are_read_back_from_a_position_that_none_has_yet(self, store: Store) -> None:
+        shop = await open_shop(store)
+        await put(store, *(an_event(shop.merchant) for _ in range(3)))
+        async with store.view(shop.merchant.id, False) as view:
+            back = await view.events(Window(limit=2, position=Position(key="99", backwards=True)), EventFilter())
+            beyond = await view.events(Window(limit=2, position=Position(key="99")), EventFilter())
+        assert ([event.position for event in back.items], back.before, back.after) == ([2, 3], "2", "3")
+        assert (list(beyond.items), beyond.before, beyond.after) == ([], None, None)
+
     async def test_every_list_is_paged_in_both_directions(self, store: Store) -> None:
         shop = await open_shop(store)
         transaction, endpoint = a_transaction(shop.key), an_endpoint(shop.merchant)
@@ -342,6 +354,20 @@ class ListsContract:
             (EventFilter(created_after=one.at, created_before=three.at), [two.id]),
         ):
             assert await _event_ids(store, shop, filter) == expected
+
+    async def test_bounds_on_times_may_be_any_times(self, store: Store) -> None:
+        shop = await open_shop(store)
+        transaction, event = a_transaction(shop.key), an_event(shop.merchant)
+        await put(store, transaction, event)
+        for after, before, holds in (
+            (BEGINNING_OF_TIME, END_OF_TIME, True),
+            (END_OF_TIME, None, False),
+            (None, BEGINNING_OF_TIME, False),
+        ):
+            transactions = TransactionFilter(created_after=after, created_before=before)
+            events = EventFilter(created_after=after, created_before=before)
+            assert await _ids(store, shop, transactions) == ([transaction.id] if holds else [])
+            assert await _event_ids(store, shop, events) == ([event.id] if holds else [])
 
     async def test_deliveries_are_listed_newest_first_and_filtered(self, store: Store) -> None:
         shop = await open_shop(store)
