@@ -31,12 +31,12 @@ from sqlalchemy import (
     MetaData,
     PrimaryKeyConstraint,
     Table,
-    Text,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
 
+from adapters.postgres.column_types import Text
 from payments_core.attempt import AttemptKind, AttemptState
 from payments_core.job import JobKind
 from payments_core.merchant import ApiKeyKind

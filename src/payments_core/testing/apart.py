@@ -7,7 +7,19 @@ from dataclasses import replace
 import pytest
 
 from payments_core.errors import NotFound
+from payments_core.ids import (
+    ApiKeyId,
+    AttemptId,
+    DeliveryId,
+    EndpointId,
+    MerchantId,
+    PaymentKeyId,
+    RefundId,
+    SessionId,
+    TransactionId,
+)
 from payments_core.testing.builders import (
+    NEVER_STORED,
     NOW,
     a_job,
     a_merchant,
@@ -64,6 +76,33 @@ class ApartContract:
             assert not await work.sessions.valid_of(stranger, at=NOW)
             assert not await work.refunds.latest_of(stranger, transaction.id, limit=5)
             assert await work.attempts.of(stranger, transaction.id) is None
+
+    @pytest.mark.parametrize("text", NEVER_STORED)
+    async def test_a_text_that_a_store_may_be_unable_to_hold_names_nothing(self, store: Store, text: str) -> None:
+        shop = await open_shop(store)
+        merchant = shop.merchant.id
+        async with store.begin() as work:
+            for missing in (
+                work.merchants.get(MerchantId(text)),
+                work.api_keys.get(merchant, ApiKeyId(text)),
+                work.payment_keys.get(merchant, False, PaymentKeyId(text)),
+                work.sessions.get(merchant, SessionId(text)),
+                work.transactions.get(merchant, False, TransactionId(text)),
+                work.refunds.get(merchant, False, RefundId(text)),
+                work.attempts.get(merchant, AttemptId(text)),
+                work.endpoints.get(merchant, False, EndpointId(text)),
+                work.deliveries.get(merchant, EndpointId(text), DeliveryId(text)),
+            ):
+                with pytest.raises(NotFound):
+                    await missing
+            assert await work.merchants.by_email(text) is None
+            assert await work.payment_keys.by_key(merchant, False, text) is None
+            assert await work.sessions.refresh_token(text) is None
+            assert await work.attempts.of(merchant, TransactionId(text)) is None
+            assert await work.idempotency.get(merchant, False, text, at=NOW) is None
+            assert not await work.refunds.latest_of(merchant, TransactionId(text), limit=5)
+        with pytest.raises(NotFound):
+            await store.revision(MerchantId(text))
 
     async def test_a_removed_endpoint_is_not_found(self, store: Store) -> None:
         shop = await open_shop(store)

@@ -42,6 +42,8 @@ NOW: Final = START + timedelta(days=1)
 SECOND: Final = timedelta(seconds=1)
 MINUTE: Final = timedelta(minutes=1)
 DAY: Final = timedelta(days=1)
+NEVER_STORED: Final = ("\0", "txn_1\0", "\ud800")
+"""Texts that the core lets nobody write: a store may be unable to hold them, and is asked for them all the same."""
 
 _built = count(1)
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
-from payments_core.ids import ApiKeyId
+import pytest
+
+from payments_core.ids import ApiKeyId, SessionId
 from payments_core.merchant import ApiKey
 from payments_core.testing.builders import (
     MINUTE,
+    NEVER_STORED,
     NOW,
     SECOND,
     a_merchant,
@@ -62,6 +65,14 @@ class CredentialsContract:
         revoked = await store.credentials.session(shop.merchant.id, session.id)
         assert revoked is not None
         assert revoked.session.revoked_at == NOW
+
+    @pytest.mark.parametrize("text", NEVER_STORED)
+    async def test_a_text_that_a_store_may_be_unable_to_hold_is_nobodys(self, store: Store, text: str) -> None:
+        shop, key = await _shop_with_key(store)
+        assert await store.credentials.api_key(text) is None
+        assert await store.credentials.session(shop.merchant.id, SessionId(text)) is None
+        await store.credentials.touch(shop.merchant.id, ApiKeyId(text), at=NOW)
+        assert await _last_used_at(store, key) is None
 
     async def test_the_holder_of_a_credential_is_known_to_be_suspended(self, store: Store) -> None:
         shop, key = await _shop_with_key(store)

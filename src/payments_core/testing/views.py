@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 
 from payments_core.errors import NotFound
+from payments_core.ids import ApiKeyId, EndpointId, EventId, MerchantId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import ApiKey
 from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.testing.builders import (
+    NEVER_STORED,
     NOW,
     a_merchant,
     a_payment_key,
@@ -162,6 +164,37 @@ class ViewsContract(ListsContract):
                 assert len((await view.payment_keys(window)).items) == 1
         async with store.view(other.merchant.id, False) as view:
             assert not (await view.api_keys(window)).items
+
+    @pytest.mark.parametrize("text", NEVER_STORED)
+    async def test_a_text_that_a_store_may_be_unable_to_hold_names_nothing(self, store: Store, text: str) -> None:
+        shop = await open_shop(store)
+        await put(store, a_transaction(shop.key), an_event(shop.merchant))
+        window, transaction = Window(limit=9), TransactionId(text)
+        async with store.view(shop.merchant.id, False) as view:
+            for missing in (
+                view.transaction(transaction),
+                view.refund(RefundId(text)),
+                view.payment_key(PaymentKeyId(text)),
+                view.api_key(ApiKeyId(text)),
+                view.endpoint(EndpointId(text)),
+                view.event(EventId(text)),
+                view.record(text, at=NOW),
+            ):
+                with pytest.raises(NotFound):
+                    await missing
+            for filter in (
+                TransactionFilter(reference=text),
+                TransactionFilter(customer_reference=text),
+                TransactionFilter(payment_key=PaymentKeyId(text)),
+                TransactionFilter(currency=text),
+            ):
+                assert not (await view.transactions(window, filter)).items
+            assert not (await view.refunds(window, transaction)).items
+            assert not (await view.events(window, EventFilter(transaction=transaction))).items
+            assert not (await view.deliveries(EndpointId(text), window, DeliveryFilter())).items
+        with pytest.raises(NotFound):
+            async with store.view(MerchantId(text), False):
+                pass
 
     async def test_single_reads_give_what_is_stored(self, store: Store) -> None:
         shop = await open_shop(store)
