@@ -50,7 +50,9 @@ class MemoryDeliveries(Shelf[Delivery]):
 def deliveries_of_replay(state: State, replay: Replay) -> Iterator[Delivery]:
     """Return the deliveries of a replay as they are to be stored."""
     endpoint = replay.endpoint
-    account = state.account(endpoint.merchant)
+    account = state.accounts.get(endpoint.merchant)
+    if account is None:
+        return
     known = account.deliveries.get(endpoint.id) or Table[Delivery]()
     for event in account.log:
         if not replay.since <= event.at < replay.until:

@@ -18,7 +18,7 @@ from adapters.memory.shelves import (
     MemoryTransactions,
 )
 from adapters.memory.state import State
-from payments_core.errors import Duplicate, LeaseLost
+from payments_core.errors import Duplicate, LeaseLost, StaleWrite
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import JobId, MerchantId
@@ -142,6 +142,7 @@ class MemoryUnitOfWork:
 
     def commit(self) -> None:
         """Write everything or, raising, nothing. It never waits: nobody sees a part of it."""
+        merchants = self._merchants()
         self._check_records()
         for shelf in self._shelves:
             shelf.check_versions()
@@ -149,7 +150,6 @@ class MemoryUnitOfWork:
         for shelf in self._shelves:
             shelf.check_unique()
         self._check_identities()
-        merchants = self._merchants()
         self._apply()
         for merchant in merchants:
             self._state.writable(merchant).revision += 1
@@ -183,14 +183,14 @@ class MemoryUnitOfWork:
                 raise Duplicate(Unique.ID)
 
     def _merchants(self) -> set[MerchantId]:
-        """Return the merchants that the commit touches; raise NotFound for one that there is not."""
+        """Return the merchants that the commit touches; raise StaleWrite for one that was never stored."""
         touched = set[MerchantId]().union(*(shelf.merchants() for shelf in self._shelves))
         touched.update(event.merchant for event in self.events.added)
         touched.update(job.merchant for job in (*self.jobs.added, *self.jobs.saved.values(), *self.jobs.ended.values()))
         touched.update(record.merchant for record in self.idempotency.added)
         touched.update(replay.endpoint.merchant for replay in self.deliveries.replays)
-        for merchant in touched - self.merchants.merchants():
-            self._state.account(merchant)
+        if touched - self.merchants.merchants() - self._state.accounts.keys():
+            raise StaleWrite("a merchant was never stored")
         return touched
 
     def _apply(self) -> None:

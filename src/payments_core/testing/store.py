@@ -4,7 +4,8 @@ An adapter's test inherits `StoreContract` and supplies one fixture, `store`: a 
 settles where the ports leave room:
 
 - `add` and `save` of one thing several times in a unit store its last state, once. A second writer of the version
-  that was read is refused; so is a save of what was never stored.
+  that was read is refused (StaleWrite); so is a save of what was never stored, and any write for a merchant that was
+  never stored.
 - A unit that writes nothing moves no revision, whatever it expects; one that writes moves the revision of each
   merchant whose things it writes by one. (A unit that only writes jobs may do either.)
 - Where a commit finds several unique values taken, an idempotency key is named first: it says that the same request

@@ -203,6 +203,19 @@ class UnitsContract:
         with pytest.raises(StaleWrite):
             await write(store, replace(never[kind], version=1))
 
+    async def test_what_belongs_to_nobody_is_refused_with_its_whole_unit(self, store: Store) -> None:
+        shop, nobody = await open_shop(store), a_merchant()
+        transaction, nobodys = a_transaction(shop.key), a_transaction(a_payment_key(nobody))
+        for thing in (a_payment_key(nobody), nobodys, an_event(nobody), a_job(nobodys), a_record(nobody)):
+            with pytest.raises(StaleWrite):
+                await put(store, transaction, thing)
+        async with refused_unit(store, StaleWrite) as work:
+            work.transactions.add(transaction)
+            replayed = work.deliveries.replay(an_endpoint(nobody), since=NOW, until=NOW, only_failed=False, at=NOW)
+            assert await replayed == 0
+        with pytest.raises(NotFound):
+            await stored(store, transaction)
+
     async def test_another_merchants_thing_cannot_be_saved_under_its_id(self, store: Store) -> None:
         shop, other = await open_shop(store), await open_shop(store)
         transaction = a_transaction(shop.key)
