@@ -318,7 +318,10 @@ class UnitOfWork(Protocol):
     def idempotency(self) -> IdempotencyRecords: ...
 
     def expect(self, aggregate: Versioned, /) -> None:
-        """Have the commit raise StaleWrite where this aggregate's version moved; nothing of it is written."""
+        """Have the commit raise StaleWrite where this aggregate's version moved; nothing of it is written.
+
+        What the unit itself adds has not moved; what nobody has stored has.
+        """
         ...
 
 

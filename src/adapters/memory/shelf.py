@@ -82,9 +82,11 @@ class Shelf(Generic[V]):
         return {MerchantId(key[0]) for key in self._own}
 
     def check_versions(self) -> None:
-        """Raise StaleWrite where a version moved."""
-        saved = [(key, thing.version) for key, thing in self._own.items() if key not in self._added]
+        """Raise StaleWrite where a version moved; what the unit itself adds has none yet."""
+        saved = [(key, thing.version) for key, thing in self._own.items()]
         for key, version in (*self._expected, *saved):
+            if key in self._added:
+                continue
             found = self._kind.stored(self.state, key)
             if found is None or found.version != version:
                 raise StaleWrite("another unit of work wrote first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -75,7 +76,7 @@ class Changes:
         self.jobs_done = Writes(kinds.jobs)
         self.jobs_expected: list[Job] = []
         self.replays: list[Replay] = []
-        self.expected: dict[tuple[str, Identity], set[int]] = {}
+        self._expectations: list[Versioned] = []
         self._of_type: dict[type[Versioned], Writes[Any]] = {
             Merchant: self.merchants,
             ApiKey: self.api_keys,
@@ -87,11 +88,19 @@ class Changes:
         }
 
     def expect(self, aggregate: Versioned) -> None:
-        """Remember the version that the aggregate must have; what the unit itself adds has none yet."""
-        writes = self._of_type[type(aggregate)]
-        identity = writes.kind.identity_of(aggregate)
-        if identity not in writes.added:
-            self.expected.setdefault((writes.kind.table.name, identity), set()).add(aggregate.version)
+        """Remember the version that the aggregate must have."""
+        self._expectations.append(aggregate)
+
+    @property
+    def expected(self) -> dict[tuple[str, Identity], set[int]]:
+        """The versions that things must have, by table and identity; what the unit itself adds has none yet."""
+        expected = defaultdict[tuple[str, Identity], set[int]](set)
+        for aggregate in self._expectations:
+            writes = self._of_type[type(aggregate)]
+            identity = writes.kind.identity_of(aggregate)
+            if identity not in writes.added:
+                expected[writes.kind.table.name, identity].add(aggregate.version)
+        return expected
 
     @property
     def versioned(self) -> tuple[Writes[Any], ...]:

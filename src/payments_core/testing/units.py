@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from payments_core.errors import NotFound, StaleWrite
+from payments_core.errors import Duplicate, NotFound, StaleWrite
 from payments_core.merchant import PaymentKey
 from payments_core.testing.builders import (
     DAY,
@@ -323,6 +323,22 @@ class UnitsContract:
             await write(store, change(thing))
         with pytest.raises(NotFound):
             await stored(store, transaction)
+
+    async def test_what_the_unit_itself_adds_has_not_moved(self, store: Store) -> None:
+        newcomer = a_merchant()
+        key, payment_key = an_api_key(newcomer), a_payment_key(newcomer)
+        async with store.begin() as work:
+            work.merchants.add(newcomer)
+            work.expect(newcomer)
+            work.expect(key)
+            work.api_keys.add(key)
+        assert (await stored(store, key)).version == 1
+        async with refused_unit(store, StaleWrite) as work:
+            work.merchants.save(await work.merchants.get(newcomer.id))
+            work.expect(payment_key)
+        async with refused_unit(store, Duplicate) as work:
+            work.expect(key)
+            work.api_keys.add(key)
 
     async def test_what_is_expected_can_be_saved_too(self, store: Store) -> None:
         shop = await open_shop(store)
