@@ -27,7 +27,10 @@ POSITIONS: Final = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Position:
-    """Where to read on: behind `key` in the list's order, or before it where `backwards`."""
+    """Where to read on: behind `key` in the list's order, or before it where `backwards`.
+
+    The key is like those that the list's slices give, which `read_cursor` sees to: a store takes it as it is.
+    """
 
     key: str
     backwards: bool = False

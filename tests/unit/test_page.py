@@ -58,7 +58,13 @@ def test_a_malformed_cursor_is_refused(cursor: str) -> None:
         read_cursor(cursor, BOUND, keys=IDS)
 
 
-@pytest.mark.parametrize(("key", "keys"), [("x", IDS), ("txn_1", IDS), ("7", IDS), (ID, POSITIONS), ("-1", POSITIONS)])
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        *((key, IDS) for key in ("", "x", "txn_1", "7", ID.lower(), ID + "\0")),
+        *((key, POSITIONS) for key in ("", "nothing", ID, "-1", "٣", "1" * 19, "1\0")),
+    ],
+)
 def test_a_cursor_whose_key_is_none_of_the_list_is_refused(key: str, keys: re.Pattern[str]) -> None:
     with pytest.raises(Invalid):
         read_cursor(write_cursor(Position(key=key), BOUND), BOUND, keys=keys)

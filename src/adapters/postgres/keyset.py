@@ -10,8 +10,6 @@ from sqlalchemy import Column, ColumnElement, FromClause, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.mapping import Kind
-from payments_core.errors import Invalid
-from payments_core.ids import ID_LENGTH_MAX
 from payments_core.page import Position, Slice
 from payments_core.ports import Window
 
@@ -19,8 +17,6 @@ T = TypeVar("T")
 
 SCAN_ROWS_MAX: Final = 10_000
 """How many rows a filter without an index may look at for one slice."""
-NUMBER_DIGITS_MAX: Final = 18
-"""What surely fits into a bigint."""
 
 Filter: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
 """A condition on the rows of a table, or of a part of it."""
@@ -36,15 +32,6 @@ class Listing(Generic[T]):
     filters: Sequence[Filter] = ()
     newest_first: bool = True
     scan_rows_max: int = SCAN_ROWS_MAX
-
-    def key_of(self, text: str) -> object:
-        """Return the key of a position, or raise Invalid: it came from outside."""
-        numeric = self.key.type.python_type is int
-        if numeric and text.isascii() and text.isdecimal() and len(text) <= NUMBER_DIGITS_MAX:
-            return int(text)
-        if not numeric and text.isascii() and text.isprintable() and len(text) <= ID_LENGTH_MAX:
-            return text
-        raise Invalid.field("cursor", "invalid_cursor", "This cursor is not one of this list; start without one.")
 
 
 async def read_slice(connection: AsyncConnection, listing: Listing[T], window: Window) -> Slice[T]:
@@ -71,7 +58,7 @@ async def read_slice(connection: AsyncConnection, listing: Listing[T], window: W
 def _beyond(listing: Listing[T], position: Position | None, *, ascending: bool) -> Select[Any]:
     statement = select(listing.kind.table).where(*listing.within)
     if position is not None:
-        key = listing.key_of(position.key)
+        key = listing.key.type.python_type(position.key)
         statement = statement.where(listing.key > key if ascending else listing.key < key)
     return statement.order_by(listing.key.asc() if ascending else listing.key.desc())
 
