@@ -633,7 +633,7 @@ class Notification:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """The receiver answered; `excerpt` is the start of its answer, without card numbers."""
+    """The receiver answered; `excerpt` is what `payments_core.webhook.excerpt_of` keeps of its answer."""
 
     status_code: int
     milliseconds: int

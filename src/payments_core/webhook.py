@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from payments_core.card_numbers import mask_card_numbers
 from payments_core.event import ALL_EVENTS, EventType
 from payments_core.ids import DeliveryId, EndpointId, EventId, MerchantId
 
@@ -27,6 +28,7 @@ OLD_SECRETS_MAX: Final = 8
 """Rotations within SECRET_OVERLAP beyond this many end the oldest early."""
 TOLERANCE: Final = timedelta(seconds=300)
 EXCERPT_LENGTH_MAX: Final = 2048
+"""Of a receiver's answer, in characters; the rest is not kept."""
 ATTEMPTS_KEPT_MAX: Final = 50
 """Of one delivery, the latest: more come only by retries and replays."""
 REPLAY_WINDOW_MAX: Final = timedelta(days=30)
@@ -126,6 +128,21 @@ class Endpoint:
     def has_failed_too_long(self, *, at: datetime) -> bool:
         """Say whether it has only failed for DISABLED_AFTER."""
         return self.failing_since is not None and at - self.failing_since >= DISABLED_AFTER
+
+
+def excerpt_of(answer: str) -> str:
+    """Return what is kept of a receiver's answer: its start, without card numbers and what could not be shown.
+
+    Characters that don't print go first, as they can hide inside a number, and the cut to EXCERPT_LENGTH_MAX comes
+    last, as it could leave most of one.
+    """
+    return mask_card_numbers("".join(map(_shown, answer)))[:EXCERPT_LENGTH_MAX]
+
+
+def _shown(character: str) -> str:
+    if character.isprintable() or character in "\n\t":
+        return character
+    return " " if character.isspace() else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

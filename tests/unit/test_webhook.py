@@ -10,6 +10,7 @@ from payments_core.ids import DeliveryId, EndpointId, EventId, MerchantId
 from payments_core.testing import builders
 from payments_core.webhook import (
     DISABLED_AFTER,
+    EXCERPT_LENGTH_MAX,
     RETRY_SCHEDULE,
     SECRET_OVERLAP,
     TOLERANCE,
@@ -17,6 +18,7 @@ from payments_core.webhook import (
     DeliveryAttempt,
     DeliveryStatus,
     InvalidSignature,
+    excerpt_of,
     make_secret,
     sign,
     verify,
@@ -174,3 +176,33 @@ def test_a_rotated_secret_signs_beside_the_old_one_for_a_day() -> None:
     rotated = endpoint.rotate_secret(SECRET, at=AT)
     assert rotated.secrets_at(AT) == (SECRET, endpoint.secret)
     assert rotated.secrets_at(AT + SECRET_OVERLAP) == (SECRET,)
+
+
+@pytest.mark.parametrize(
+    ("answer", "excerpt"),
+    [
+        ("", ""),
+        ("two\nlines\tand a tab", "two\nlines\tand a tab"),
+        ("a\0b\x1b[31mc\x7f\r\n", "ab[31mc \n"),
+        ("right\u202eleft\u200b", "rightleft"),
+        ("x" * (2 * EXCERPT_LENGTH_MAX), "x" * EXCERPT_LENGTH_MAX),
+    ],
+)
+def test_an_excerpt_is_the_start_of_what_can_be_shown(answer: str, excerpt: str) -> None:
+    assert excerpt_of(answer) == excerpt
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "4242424242424242",
+        "4242\x004242\x004242\x004242",
+        "4242\u200b4242\u200b4242\u200b4242",
+        "4242\u00a04242\u00a04242\u00a04242",
+        "\0".join("4242424242424242"),
+        "x" * (EXCERPT_LENGTH_MAX - 13) + " 4242424242424242",
+    ],
+)
+def test_no_spelling_of_a_card_number_reaches_the_excerpt(answer: str) -> None:
+    digits = "".join(character for character in excerpt_of(answer) if character.isdigit())
+    assert "42424242" not in digits

@@ -13,12 +13,13 @@ from typing import Final, Self
 import aiohttp
 import httpx
 
-from adapters.http.answer import ANSWER_BYTES_MAX, excerpt_of, retry_after_seconds
+from adapters.http.answer import ANSWER_BYTES_MAX, retry_after_seconds
 from adapters.http.client import GuardedClient
 from adapters.http.failure import Failure, explain
 from adapters.http.guard import AddressGuard
 from adapters.http.resolver import Lookup, SystemLookup
 from payments_core.ports import Answered, Notification, Unreached
+from payments_core.webhook import excerpt_of
 
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
 TOTAL_TIMEOUT_SECONDS: Final = 15.0
@@ -102,7 +103,7 @@ class HttpNotifier:
                 return Answered(
                     status_code=status_code,
                     milliseconds=_milliseconds_since(started),
-                    excerpt=excerpt_of(body),
+                    excerpt=excerpt_of(body.decode("utf-8", errors="replace")),
                     retry_after_seconds=retry_after_seconds(retry_after, now=self._now()),
                 )
             return Unreached(code=failure.code, message=failure.message, milliseconds=_milliseconds_since(started))
