@@ -658,7 +658,11 @@ class Notifier(Protocol):
         ...
 
     async def send(self, notification: Notification, /) -> Answered | Unreached:
-        """Post it. Never raises for what the receiver or the network does, and takes a bounded time."""
+        """Post it. Never raises for what the receiver or the network does, and takes a bounded time.
+
+        Any status is Answered, redirects among them: they are not followed. Nothing goes to a URL that `refuses`
+        refuses.
+        """
         ...
 
 

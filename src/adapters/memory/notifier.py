@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from payments_core.ports import Answered, Notification, Unreached
+from payments_core.webhook import excerpt_of
 
 
 def answer_204(_notification: Notification) -> Answered | Unreached:
@@ -24,6 +26,10 @@ class MemoryNotifier:
         return None if url.startswith(("http://", "https://")) else "Must begin with https://."
 
     async def send(self, notification: Notification, /) -> Answered | Unreached:
-        """Keep it, and answer."""
+        """Keep it, and answer; what goes to a URL that is refused is not sent."""
+        refused = self.refuses(notification.url)
+        if refused is not None:
+            return Unreached(code="invalid_url", message=refused, milliseconds=0)
         self.sent.append(notification)
-        return self.answer(notification)
+        outcome = self.answer(notification)
+        return replace(outcome, excerpt=excerpt_of(outcome.excerpt)) if isinstance(outcome, Answered) else outcome

@@ -5,6 +5,7 @@ from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.gateway import GatewayContract, GatewayUnderTest
 from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
+from payments_core.testing.notifier import NotifierContract, NotifierUnderTest
 from payments_core.testing.passwords import PasswordsContract
 from payments_core.testing.store import Store, StoreContract
 from payments_core.testing.tokens import AccessTokensContract
@@ -18,6 +19,8 @@ __all__ = [
     "CredentialsContract",
     "GatewayContract",
     "GatewayUnderTest",
+    "NotifierContract",
+    "NotifierUnderTest",
     "PasswordsContract",
     "RateLimitsContract",
     "RateLimitsUnderTest",
