@@ -14,6 +14,8 @@ SESSION_KEYS_MAX: Final = 10
 API_KEYS_MAX: Final = 100
 PAYMENT_KEYS_MAX: Final = 100
 SESSIONS_MAX: Final = 100
+USES_NOTED_EVERY: Final = timedelta(minutes=1)
+"""How often the last use of one API key is written down at most."""
 ROTATION_OVERLAP: Final = timedelta(hours=24)
 ACCESS_TOKEN_LIFETIME: Final = timedelta(minutes=5)
 REFRESH_IDLE_LIFETIME: Final = timedelta(days=1)

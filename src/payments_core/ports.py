@@ -475,7 +475,10 @@ class Credentials(Protocol):
         ...
 
     async def touch(self, merchant: MerchantId, id: ApiKeyId, /, *, at: datetime) -> None:
-        """Note the key's last use. Moves no version and no revision."""
+        """Note the key's last use, unless a later one is noted, or one less than USES_NOTED_EVERY before it.
+
+        A key that is not there is passed over. Moves no version and no revision.
+        """
         ...
 
     def forget(self, merchant: MerchantId, /) -> None:

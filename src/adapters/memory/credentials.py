@@ -12,17 +12,17 @@ from typing import Final, Generic, TypeVar
 from adapters.memory import kinds
 from adapters.memory.state import State
 from payments_core.ids import ApiKeyId, MerchantId, SessionId
+from payments_core.merchant import USES_NOTED_EVERY
 from payments_core.ports import Clock, Credentials, KeyHolder, SessionHolder
 
 H = TypeVar("H", bound=KeyHolder | SessionHolder)
 
-TOUCHED_AT_MOST_EVERY: Final = timedelta(minutes=1)
 AGE_MAX: Final = timedelta(seconds=1)
 ENTRIES_MAX: Final = 10_000
 
 
 class MemoryCredentials:
-    """The port `Credentials`. A use is noted at most once a minute."""
+    """The port `Credentials`."""
 
     def __init__(self, state: State) -> None:
         self._state = state
@@ -48,7 +48,7 @@ class MemoryCredentials:
         """Note the key's last use; a key that is not there is passed over."""
         await asyncio.sleep(0)
         key = kinds.API_KEY.stored(self._state, (merchant, id))
-        if key is None or (key.last_used_at is not None and at - key.last_used_at < TOUCHED_AT_MOST_EVERY):
+        if key is None or (key.last_used_at is not None and at - key.last_used_at < USES_NOTED_EVERY):
             return
         self._state.writable(merchant).api_keys.put(id, replace(key, last_used_at=at))
 
@@ -82,9 +82,9 @@ class CachedCredentials:
         return await self._sessions.get((merchant, id), lambda: self._inner.session(merchant, id))
 
     async def touch(self, merchant: MerchantId, id: ApiKeyId, /, *, at: datetime) -> None:
-        """Note the key's last use; passed on at most once a minute."""
+        """Note the key's last use; what would not be noted is not passed on."""
         noted = self._touched.get((merchant, id))
-        if noted is not None and at - noted < TOUCHED_AT_MOST_EVERY:
+        if noted is not None and at - noted < USES_NOTED_EVERY:
             return
         self._touched[merchant, id] = at
         self._touched.move_to_end((merchant, id))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import RowMapping, Select, or_, select, update
@@ -12,10 +12,8 @@ from adapters.postgres.errors import translated
 from adapters.postgres.mapping import Kinds
 from adapters.postgres.tables import api_keys, merchants, sessions
 from payments_core.ids import ApiKeyId, MerchantId, SessionId
+from payments_core.merchant import USES_NOTED_EVERY
 from payments_core.ports import KeyHolder, SessionHolder
-
-NOTED_EVERY: Final = timedelta(minutes=1)
-"""How often the last use of one key is written down."""
 
 _SUSPENDED: Final = merchants.c.suspended_at.is_not(None).label("suspended")
 
@@ -42,12 +40,12 @@ class PostgresCredentials:
         )
 
     async def touch(self, merchant: MerchantId, id: ApiKeyId, /, *, at: datetime) -> None:
-        """Note the key's last use, to the minute."""
+        """Note the key's last use, unless a later one is noted, or one shortly before it."""
         used = api_keys.c.last_used_at
         statement = (
             update(api_keys)
             .where(api_keys.c.merchant_id == merchant, api_keys.c.id == id)
-            .where(or_(used.is_(None), used <= at - NOTED_EVERY))
+            .where(or_(used.is_(None), used <= at - USES_NOTED_EVERY))
             .values(last_used_at=at)
         )
         with translated():
