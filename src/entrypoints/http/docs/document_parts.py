@@ -16,7 +16,8 @@ Take payments, refund them, and be told of everything by signed webhooks.
 - **Authentication.** `Authorization: Token sk_test_…` with an API key (the word `Token` is part of it), or
   `Authorization: Bearer …` with an access token. A key is of one mode, test or live, and sees only its mode.
 - **Idempotency.** Send `Idempotency-Key` with each authenticated POST that takes it (all but the change of a password
-  and the logout): the same request again gets the same answer, byte for byte, and has its effect once. Keys are kept for {in_time(KEPT)}.
+  and the logout): the same request again gets the same answer, byte for byte, and has its effect once. Keys are kept
+  for {in_time(KEPT)}.
 - **Money** is a decimal string with its currency's decimals: `"100.00"` USD, `"100"` JPY.
 - **Errors** are problem documents (RFC 9457). Programs look at `code`; `errors` names every field at fault.
 - **Lists** give `results`, `next` and `previous`; follow the links. Reads carry an `ETag`.
