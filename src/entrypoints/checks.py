@@ -9,13 +9,17 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
 from entrypoints.services import HealthCheck
-from payments_core.errors import Unavailable
+from payments_core.errors import Unavailable, Unreadable
 
 LOOK_SECONDS: Final = 2.0
 FRESH_SECONDS: Final = 1.0
 """How long one answer serves all who ask: a health page that is asked a thousand times a second looks once."""
-MIGRATIONS_FRESH_SECONDS: Final = 3.0
-"""The same for migrations that are complete, whose look costs more; what is missing is looked at every second."""
+SETTLED_FRESH_SECONDS: Final = 3.0
+"""The same for what seldom changes and costs more to look at; where it is wrong, it is looked at every second."""
+WRONG_KEY: Final = (
+    "PAYMENTS_SECRET_KEY does not open what is sealed in this database: put the key by which it was sealed behind it, "
+    "PAYMENTS_SECRET_KEY=new,old (that of `payments up` is in the file secret_key of its data directory)"
+)
 
 now_seconds = time.monotonic
 _looks: Final[set[asyncio.Future[str | None]]] = set()
@@ -49,7 +53,20 @@ def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> HealthCh
         names = await missing()
         return f"the database lacks {', '.join(names)}; run `payments migrate`" if names else None
 
-    return _shared(see, "nobody knows which migrations were made", good_for_seconds=MIGRATIONS_FRESH_SECONDS)
+    return _shared(see, "nobody knows which migrations were made", good_for_seconds=SETTLED_FRESH_SECONDS)
+
+
+def readable(open_a_secret: Callable[[], Awaitable[None]]) -> HealthCheck:
+    """Return the check that the secret key is the one of this database."""
+
+    async def see() -> str | None:
+        try:
+            await open_a_secret()
+        except Unreadable:
+            return WRONG_KEY
+        return None
+
+    return _shared(see, "nobody knows whether the secrets can be read", good_for_seconds=SETTLED_FRESH_SECONDS)
 
 
 def _shared(see: HealthCheck, otherwise: str, *, good_for_seconds: float = FRESH_SECONDS) -> HealthCheck:

@@ -46,8 +46,8 @@ class DatabaseSeen(Protocol):
 class Services:
     """Everything that an entrypoint is given.
 
-    `vital` are the checks without which nothing works (store, migrations); `useful` those without which it is slower
-    (cache, queue). `fingerprint_key` keys the field digests of idempotency records. `bell` rings in this process
+    `vital` are the checks without which nothing works (store, migrations, secrets); `useful` those without which it is
+    slower (cache, queue). `fingerprint_key` keys the field digests of idempotency records. `bell` rings in this process
     whenever there may be work: its own, and other processes' where it was wired to hear them.
     """
 

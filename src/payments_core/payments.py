@@ -32,7 +32,7 @@ from payments_core.ports import (
     UnitOfWork,
     Views,
 )
-from payments_core.units import Act, Answer, Made, Units
+from payments_core.units import Act, Answer, Made, Units, turn_at
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
 from payments_core.use_cases.change_password import change_password
@@ -234,14 +234,14 @@ class Payments:
     async def cancel(self, caller: Caller, id: TransactionId, *, once: Once | None = None) -> Answer:
         """Cancel a pending transaction. Raises NotFound, Conflict (`transaction_not_cancelable`)."""
         act = partial(cancel_transaction, caller=caller, id=id)
-        return await self._units.answer(act, caller=caller, once=once, on=f"transaction:{id}", rings=True)
+        return await self._units.answer(act, caller=caller, once=once, on=_held(caller, "transaction", id), rings=True)
 
     async def refund(self, caller: Caller, command: RefundTransaction, *, once: Once | None = None) -> Answer:
         """Promise money back; a worker sends it. Raises Invalid, NotFound, RuleBroken, Forbidden (`suspended`)."""
         check_refund(command)
         self._require_key(caller, once)
         act = partial(refund_transaction, caller=caller, command=command)
-        on = f"transaction:{command.transaction}"
+        on = _held(caller, "transaction", command.transaction)
         return await self._units.answer(act, caller=caller, once=once, on=on, rings=True)
 
     # ── webhooks ──────────────────────────────────────────────────────────────────────────────────────────────────
@@ -254,16 +254,16 @@ class Payments:
     async def change_endpoint(self, caller: Caller, id: EndpointId, command: ChangeEndpoint) -> Answer:
         """Change an endpoint. Raises Invalid, NotFound."""
         act = partial(change_endpoint, caller=caller, id=id, command=command, notifier=self._ports.notifier)
-        return await self._units.answer(act, caller=caller, once=None, on=f"endpoint:{id}")
+        return await self._units.answer(act, caller=caller, once=None, on=_held(caller, "endpoint", id))
 
     async def remove_endpoint(self, caller: Caller, id: EndpointId) -> None:
         """Remove an endpoint. Raises NotFound."""
-        await self._units.run(partial(remove_endpoint, caller=caller, id=id), on=f"endpoint:{id}")
+        await self._units.run(partial(remove_endpoint, caller=caller, id=id), on=_held(caller, "endpoint", id))
 
     async def rotate_endpoint_secret(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
         """Give an endpoint a new secret; both sign for a day. Raises NotFound."""
         act = partial(rotate_endpoint_secret, caller=caller, id=id)
-        return await self._units.answer(act, caller=caller, once=once, on=f"endpoint:{id}")
+        return await self._units.answer(act, caller=caller, once=once, on=_held(caller, "endpoint", id))
 
     async def send_test_event(self, caller: Caller, id: EndpointId, *, once: Once | None = None) -> Answer:
         """Send a `webhook.test` event to an endpoint now. Raises NotFound, Conflict."""
@@ -275,7 +275,7 @@ class Payments:
     ) -> Answer:
         """Send one delivery again, now. Raises NotFound, Conflict."""
         act = partial(retry_delivery, caller=caller, endpoint_id=endpoint, id=id)
-        return await self._units.answer(act, caller=caller, once=once, on=f"delivery:{id}", rings=True)
+        return await self._units.answer(act, caller=caller, once=once, on=_held(caller, "delivery", id), rings=True)
 
     async def replay(
         self, caller: Caller, endpoint: EndpointId, command: Replay, *, once: Once | None = None
@@ -341,5 +341,9 @@ class Payments:
         return gateway
 
 
+def _held(caller: Caller, kind: str, id: str) -> str:
+    return turn_at(caller.merchant, kind, id)
+
+
 def _account(caller: Caller) -> str:
-    return f"account:{caller.merchant}"
+    return turn_at(caller.merchant, "account")

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias, TypeVar, cast
 from payments_core.describe import JsonObject
 from payments_core.errors import Conflict, Duplicate, Refused, StaleWrite, Unavailable
 from payments_core.idempotency import KEPT, TURN_WAIT_SECONDS, Once, Record, check_same
-from payments_core.ids import SEED_BYTES, Moment
+from payments_core.ids import SEED_BYTES, MerchantId, Moment
 from payments_core.merchant import Caller
 from payments_core.mutexes import Mutexes
 from payments_core.ports import Begin, Clock, Doorbell, Entropy, Unique, UnitOfWork
@@ -29,6 +29,11 @@ UNITS_BEHIND_MAX: Final = 6
 
 Act: TypeAlias = Callable[[UnitOfWork, Moment], Awaitable[T]]
 """What a use case does inside a unit. It may run several times and must depend on nothing but its arguments."""
+
+
+def turn_at(merchant: MerchantId, kind: str, id: str = "") -> str:
+    """Return the name of the turn at a merchant's thing: an id of somebody else's names another one."""
+    return f"{merchant}:{kind}:{id}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +111,7 @@ class Units:
     async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None) -> Answer:
         async with AsyncExitStack() as turns:
             try:
-                await self._turn(turns, f"once:{caller.merchant}:{caller.livemode}:{once.key}")
+                await self._turn(turns, turn_at(caller.merchant, f"once:{caller.livemode}", once.key))
             except Unavailable:
                 message = "A request with this idempotency key is still at work."
                 raise Conflict("idempotency_key_in_use", message, retryable=True) from None

@@ -12,7 +12,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
@@ -192,8 +192,6 @@ async def test_without_valkey_work_is_found_by_looking(settings: Settings, valke
 
 
 async def test_without_a_redis_url_work_is_found_by_looking(settings: Settings) -> None:
-    from dataclasses import replace
-
     alone = replace(settings, redis_url=None)
     async with wire(alone) as api, worker_of(alone, sweep_every=timedelta(seconds=0.2)):
         shop = await Shop.open(api)
@@ -230,6 +228,20 @@ async def test_a_database_without_tables_is_said_with_its_cure(database_url: str
         missing = await services.vital["migrations"]()
         assert missing is not None
         assert missing.endswith("run `payments migrate`")
+
+
+async def test_another_secret_key_than_the_one_of_the_database_is_said_with_its_cure(settings: Settings) -> None:
+    async with wire(settings) as services:
+        assert await services.vital["secrets"]() is None, "nothing is sealed yet"
+        shop = await Shop.open(services)
+        await services.payments.add_endpoint(shop.caller, AddEndpoint(url="http://127.0.0.1/"))
+    other = "another key that is long enough for one"
+    async with wire(replace(settings, secret_key=other)) as services:
+        wrong = await services.vital["secrets"]()
+        assert wrong is not None
+        assert "PAYMENTS_SECRET_KEY=new,old" in wrong
+    async with wire(replace(settings, secret_key=f"{other},{SECRET}")) as services:
+        assert await services.vital["secrets"]() is None
 
 
 @contextmanager

@@ -130,7 +130,18 @@ async def test_a_sane_request_id_is_kept(shop: Shop) -> None:
 
 
 async def test_another_request_id_is_replaced(shop: Shop) -> None:
-    insane: list[Any] = ["", "x" * 129, "a b", 'a"b', "<script>", "a;b", "\u00e9".encode("latin-1")]
+    insane: list[Any] = [
+        "",
+        "x" * 129,
+        "4242424242424242",
+        "sk_test_abc",
+        "whsec_abc",
+        "a b",
+        'a"b',
+        "<script>",
+        "a;b",
+        "\u00e9".encode("latin-1"),
+    ]
     for given in insane:
         answer = await shop.get("/nothing", headers={"x-request-id": given})
         assert answer.headers["x-request-id"].startswith("req_")

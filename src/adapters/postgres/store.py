@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, Select
+from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -118,6 +118,12 @@ class PostgresStore:
                     return
             if not await self._was_committed(changes, transaction_id):
                 raise refused
+
+    async def open_a_secret(self) -> None:
+        """Return if what is sealed here opens, the oldest of it, or raise Unreadable, or Unavailable."""
+        table = self._kinds.endpoints.table
+        for row in await self._read(select(table).order_by(*table.primary_key).limit(1)):
+            self._kinds.endpoints.of_row(row)
 
     async def _was_committed(self, changes: Changes, transaction_id: str) -> bool:
         """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.

@@ -18,7 +18,7 @@ DATABASE_CURE: Final = "start it, create what it lacks, or set PAYMENTS_DATABASE
 
 
 async def require_vital(services: Services) -> None:
-    """Raise CommandFailed with what is wrong, where the store is away or its migrations are missing."""
+    """Raise CommandFailed with what is wrong: the store is away, lacks migrations, or holds secrets of another key."""
     for name, check in services.vital.items():
         wrong = await check()
         if wrong is not None:

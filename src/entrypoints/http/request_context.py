@@ -12,7 +12,10 @@ from urllib.parse import quote
 
 from litestar.types import Scope
 
+from payments_core.card_numbers import find_card_number
+
 REQUEST_ID_LENGTH_MAX: Final = 128
+SECRET_PREFIXES: Final = ("sk_", "whsec_")
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
 _LOOKED_AT: Final = frozenset(
     {
@@ -61,8 +64,7 @@ class RequestContext:
             if name in _LOOKED_AT:
                 headers.setdefault(name, []).append(value.decode("latin-1"))
         given = headers.get(b"x-request-id", [])
-        sane = len(given) == 1 and _REQUEST_ID.fullmatch(given[0]) is not None
-        context = cls(given[0] if sane else f"req_{os.urandom(16).hex()}", headers)
+        context = cls(given[0] if len(given) == 1 and _is_sane(given[0]) else f"req_{os.urandom(16).hex()}", headers)
         context.added.append((b"x-request-id", context.request_id.encode()))
         scope.setdefault("state", {})[_STATE_KEY] = context
         return context
@@ -71,6 +73,13 @@ class RequestContext:
     def of(cls, scope: Scope) -> RequestContext:
         """Return what was noted of this request."""
         return cast(RequestContext, scope["state"][_STATE_KEY])
+
+
+def _is_sane(request_id: str) -> bool:
+    """Say whether a request's own id may be logged and kept: it is short and plain, and no secret by mistake."""
+    if _REQUEST_ID.fullmatch(request_id) is None or any(prefix in request_id for prefix in SECRET_PREFIXES):
+        return False
+    return find_card_number(request_id) is None
 
 
 def path_as_sent(scope: Scope) -> bytes:

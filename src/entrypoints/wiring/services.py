@@ -23,7 +23,7 @@ from adapters.security.keys import SecretKeys
 from adapters.security.passwords import Argon2Passwords
 from adapters.security.tokens import JwtAccessTokens
 from adapters.security.vault import AeadVault
-from entrypoints.checks import always_says, answers, nothing_missing
+from entrypoints.checks import always_says, answers, nothing_missing, readable
 from entrypoints.metered import MeteredCache, MeteredGateway, MeteredLimits, MeteredNotifier, NoLimits
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
@@ -111,6 +111,7 @@ async def wire(
             vital={
                 "store": answers(partial(ping, engine), "is it up, and PAYMENTS_DATABASE_URL right?"),
                 "migrations": nothing_missing(partial(lacking, engine)),
+                "secrets": readable(store.open_a_secret),
             },
         )
         if measured:

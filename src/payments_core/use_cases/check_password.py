@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from payments_core.errors import InvalidCredentials
 from payments_core.merchant import Merchant
 from payments_core.ports import Passwords, UnitOfWork
-from payments_core.units import Act, Units
+from payments_core.units import Act, Units, turn_at
 from payments_core.use_cases.change_password import rehash_password
 from payments_core.use_cases.hold_account import PasswordMoved
 from payments_core.use_cases.register_merchant import normal_email
@@ -38,7 +38,7 @@ class PasswordCheck:
         for _ in range(TRIES_MAX):
             try:
                 merchant = await self._merchant(email, password)
-                return merchant, await self.units.run(act(merchant), on=f"account:{merchant.id}")
+                return merchant, await self.units.run(act(merchant), on=turn_at(merchant.id, "account"))
             except PasswordMoved:
                 continue
         raise InvalidCredentials(MOVED)

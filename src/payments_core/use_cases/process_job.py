@@ -20,7 +20,7 @@ from payments_core.gateway import Capabilities, Declined, Misconfigured, NotSeen
 from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
-from payments_core.units import Units
+from payments_core.units import Units, turn_at
 from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, note_call, prepare_attempt
 from payments_core.use_cases.settle_attempt import settle_attempt
 
@@ -68,7 +68,7 @@ class Processor:
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
         prepare = partial(prepare_attempt, job=job)
-        prepared = await self.units.run_behind(prepare, on=f"job:{job.id}")
+        prepared = await self.units.run_behind(prepare, on=turn_at(job.merchant, "job", job.id))
         if prepared is None:
             return
         attempt = prepared.attempt
@@ -78,7 +78,7 @@ class Processor:
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
         settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
-        await self.units.run_behind(settle, on=f"transaction:{attempt.transaction}")
+        await self.units.run_behind(settle, on=turn_at(job.merchant, "transaction", attempt.transaction))
 
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
         attempt, submission = prepared.attempt, submission_of(prepared.attempt)
@@ -96,7 +96,9 @@ class Processor:
                 return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
             if not may_repeat:
                 return sighting
-        await self.units.run_behind(partial(note_call, job=job, attempt=attempt), on=f"job:{job.id}")
+        await self.units.run_behind(
+            partial(note_call, job=job, attempt=attempt), on=turn_at(job.merchant, "job", job.id)
+        )
         return await _bounded(gateway.submit(submission))
 
     async def _save(self, changed: partial[Job]) -> None:

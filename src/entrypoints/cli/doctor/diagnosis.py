@@ -78,7 +78,7 @@ def _extras() -> Iterator[Finding]:
             continue
         vital = extra == "server"
         why = "nothing runs without it" if vital else "`up` and `demo` need it, unless settings name servers"
-        text = f'{", ".join(missing)} missing, {why}: pip install "payments-core[{extra}]"'
+        text = f'{", ".join(missing)} missing, {why}: in the clone, pip install ".[{extra}]"'
         yield Finding(good=False if vital else None, name=f"extra {extra}", text=text)
 
 
@@ -138,9 +138,10 @@ async def _servers(settings: Settings) -> AsyncIterator[Finding]:
     found = await _guarded("database", _database(settings))
     if found[0].good:
         found += await _guarded("migrations", _migrations(settings))
+        found += await _guarded("secrets", _secrets(settings))
     else:
         away = "not looked at: the database does not answer"
-        found += [Finding(good=None, name=name, text=away) for name in ("clock", "migrations")]
+        found += [Finding(good=None, name=name, text=away) for name in ("clock", "migrations", "secrets")]
     for finding in (*found, *await _guarded("redis", _redis(settings)), *await _guarded("queue", _queue(settings))):
         yield finding
 
@@ -179,6 +180,14 @@ async def _migrations(settings: Settings) -> list[Finding]:
     if lacking:
         return [_wrong("migrations", f"the database lacks {', '.join(lacking)}; run `payments migrate`")]
     return [Finding(good=True, name="migrations", text="none is missing")]
+
+
+async def _secrets(settings: Settings) -> list[Finding]:
+    from entrypoints.wiring import wire
+
+    async with wire(settings) as services:
+        wrong = await services.vital["secrets"]()
+    return [_wrong("secrets", wrong) if wrong else Finding(good=True, name="secrets", text="the secret key opens them")]
 
 
 async def _redis(settings: Settings) -> list[Finding]:

@@ -78,7 +78,7 @@ async def _serve(servers: OwnServers, listener: socket.socket, directory: DataDi
     from entrypoints.cli.command_settings import start_logging
     from entrypoints.cli.up.demo_merchant import demo_merchant
     from entrypoints.cli.up.whole_service import running
-    from entrypoints.cli.watch import until_one_ends
+    from entrypoints.cli.watch import require_vital, until_one_ends
     from entrypoints.http.server import url_of
     from entrypoints.wiring import migrate
 
@@ -89,6 +89,7 @@ async def _serve(servers: OwnServers, listener: socket.socket, directory: DataDi
     async with contextlib.AsyncExitStack() as stack:
         with screen.working("Starting API and worker", "API and worker started"):
             service = await stack.enter_async_context(running(settings, listener))
+            await require_vital(service.services)
             # A key that opens everything, kept in a file, is nothing for production.
             demo = settings.env != "production"
             merchant = await demo_merchant(service.services.payments, directory) if demo else None
