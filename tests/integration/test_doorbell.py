@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import socket
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
@@ -319,18 +318,18 @@ class TestWithoutAServer:
                 doorbell.ring()
                 return attempts.count >= 4 and bool(said(caplog, "listening for rings fails"))
 
-            started = time.perf_counter()
             for _ in range(1000):
                 doorbell.ring()
-            elapsed_seconds = time.perf_counter() - started
+            assert attempts.count == 0, "rings are sent off the way of whoever rings"
             assert await broker.bell.wait(0)
             await until(failed_often)
-        assert elapsed_seconds < 0.5
         assert len(said(caplog, "sending rings fails")) == 1
         assert len(said(caplog, "listening for rings fails")) == 1
 
     @pytest.mark.parametrize("address", ["there", "nobody", "mute"])
-    async def test_the_close_is_quick_and_leaves_nothing_behind(self, address: str, addresses: dict[str, str]) -> None:
+    async def test_the_close_comes_to_an_end_and_leaves_nothing_behind(
+        self, address: str, addresses: dict[str, str]
+    ) -> None:
         before = asyncio.all_tasks()
         attempts = Attempts()
         broker = DoorbellBroker(addresses[address])
@@ -338,14 +337,16 @@ class TestWithoutAServer:
         async def under_way() -> bool:
             return attempts.count >= 1
 
-        async with broker.with_middlewares(attempts), TaskiqDoorbell(broker) as doorbell, listening(broker):
+        async with (
+            asyncio.timeout(PATIENCE_SECONDS),
+            broker.with_middlewares(attempts),
+            TaskiqDoorbell(broker) as doorbell,
+            listening(broker),
+        ):
             doorbell.ring()
             await until(under_way)
             doorbell.ring()
-            started = time.perf_counter()
-        elapsed_seconds = time.perf_counter() - started
         assert asyncio.all_tasks() == before
-        assert elapsed_seconds < 2
         del broker, doorbell
         gc.collect()
 

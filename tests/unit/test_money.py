@@ -190,12 +190,12 @@ class TestParse:
         ],
     )
     def test_a_body_full_of_digits_is_refused_at_once_and_not_repeated(self, text: str, code: str) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
         with pytest.raises(InvalidAmount) as refusal:
             Money.parse(text, USD)
         assert refusal.value.code == code
         assert len(refusal.value.message) < 200
-        assert time.perf_counter() - began < 1
+        assert time.process_time() - began < 1
 
     @settings(max_examples=100, deadline=None)
     @given(every_amount, every_currency)
