@@ -40,8 +40,11 @@ from entrypoints.services import Services
 from entrypoints.settings import LOOPBACK, Settings, SettingsError
 from entrypoints.wiring import in_memory
 from entrypoints.worker import run_worker
-from payments_core import InvalidCredentials, LogIn
+from payments_core import Caller, InvalidCredentials, LogIn
+from payments_core.ids import ApiKeyId
+from payments_core.merchant import PAYMENT_KEYS_MAX
 from payments_core.ports import Answered, Notification, Unreached
+from payments_core.use_cases.read_lists import ListQuery
 from payments_core.webhook import sign
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -424,6 +427,37 @@ async def test_another_store_gets_the_same_merchant_with_keys_of_its_own(directo
             await services.payments.authenticator.by_api_key(merchants[-1].api_key)
     assert merchants[0].email == merchants[1].email
     assert merchants[0].api_key != merchants[1].api_key
+
+
+async def revoke(services: Services, api_key: str) -> Caller:
+    """Revoke the key, and return whose it was."""
+    caller = await services.payments.authenticator.by_api_key(api_key)
+    await services.payments.revoke_api_key(caller, ApiKeyId(str(caller.credential)))
+    return caller
+
+
+async def test_another_demo_merchant_is_made_where_neither_key_nor_password_opens_the_first(
+    services: Services, directory: DataDirectory
+) -> None:
+    made = await demo_merchant(services.payments, directory)
+    caller = await revoke(services, made.api_key)
+    await services.payments.change_password(caller, password=made.password, new_password="correct horse battery staple")
+    another = await demo_merchant(services.payments, directory)
+    assert another.email != made.email
+    assert await demo_merchant(services.payments, directory) == another
+
+
+async def test_another_demo_merchant_is_made_where_the_first_may_have_no_more_keys(
+    services: Services, directory: DataDirectory
+) -> None:
+    made = await demo_merchant(services.payments, directory)
+    caller = await revoke(services, made.api_key)
+    for _ in range(1, PAYMENT_KEYS_MAX):
+        await services.payments.make_payment_key(caller)
+    another = await demo_merchant(services.payments, directory)
+    assert another.email != made.email
+    keys = await services.payments.read.api_keys(caller, ListQuery())
+    assert "payments up" not in [key["name"] for key in keys.items], "none that nobody uses"
 
 
 # ── the receiver ──────────────────────────────────────────────────────────────────────────────────────────────────────
