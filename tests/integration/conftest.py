@@ -26,7 +26,7 @@ async def running_postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def running_valkey(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedValkey]:
     """Valkey for the whole run; a test asks for `redis_url` or `valkey_server` instead."""
-    async with EmbeddedValkey(tmp_path_factory.mktemp("valkey"), persistent=False) as server:
+    async with EmbeddedValkey(tmp_path_factory.mktemp("valkey")) as server:
         yield server
 
 

@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Final
 
+import pytest
+
+from adapters.embedded.valkey import OPTIONS
 from entrypoints.cli.app import payments
 from entrypoints.settings import SETTINGS
 
@@ -24,6 +27,11 @@ def test_compose_has_the_whole_service_with_health_checks() -> None:
     for service in ("postgres", "valkey", "migrate", "api", "worker"):
         assert f"\n  {service}:\n" in compose
     assert compose.count("healthcheck:") == 4
+
+
+@pytest.mark.parametrize("name", ["save", "appendonly", "maxmemory", "maxmemory-policy"])
+def test_the_valkey_of_compose_keeps_and_forgets_what_the_embedded_one_does(name: str) -> None:
+    assert f'"--{name}", "{OPTIONS[name]}"' in (ROOT / "compose.yaml").read_text()
 
 
 def test_the_readme_lists_every_command() -> None:

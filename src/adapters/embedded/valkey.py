@@ -16,18 +16,30 @@ ANSWER_TIMEOUT_SECONDS: Final = 1.0
 TERMINATE_SECONDS: Final = 2.0
 KILL_SECONDS: Final = 0.5
 
+OPTIONS: Final = {
+    "port": "0",
+    "unixsocket": SOCKET,
+    "unixsocketperm": "700",
+    "dir": ".",
+    "daemonize": "no",
+    "loglevel": "warning",
+    # As in compose.yaml. A page that was asked for once makes room before a counter that is hit again and again.
+    "save": "",
+    "appendonly": "no",
+    "maxmemory": "256mb",
+    "maxmemory-policy": "allkeys-lfu",
+}
+
 
 class EmbeddedValkey:
     """A Valkey of one directory, reachable by this user alone through a Unix socket.
 
-    With `persistent` its data is there on the next start, at most the last second missing where the machine
-    failed; without, each start is empty. On Linux the server ends when the thread that awaits `start` ends:
-    start it from the main one.
+    A doorbell, a cache and counters: nothing in it has to last, and each start is empty. On Linux the server
+    ends when the thread that awaits `start` ends: start it from the main one.
     """
 
-    def __init__(self, directory: Path, *, persistent: bool) -> None:
+    def __init__(self, directory: Path) -> None:
         self._place = Place(directory, server="Valkey", socket=SOCKET)
-        self._persistent = persistent
 
     @property
     def url(self) -> str:
@@ -50,7 +62,8 @@ class EmbeddedValkey:
             self._place.data.mkdir(mode=0o700, exist_ok=True)
             self._place.data.chmod(0o700)
             (self._place.data / SOCKET).unlink(missing_ok=True)
-            await self._place.serve([str(binary), *self._options()], account=None, accepts=lambda _: self._answers())
+            options = [word for name, value in OPTIONS.items() for word in (f"--{name}", value)]
+            await self._place.serve([str(binary), *options], account=None, accepts=lambda _: self._answers())
         except BaseException:
             await self.stop()
             raise
@@ -72,21 +85,8 @@ class EmbeddedValkey:
     ) -> None:
         await self.stop()
 
-    def _options(self) -> list[str]:
-        options = {
-            "port": "0",
-            "unixsocket": SOCKET,
-            "unixsocketperm": "700",
-            "dir": ".",
-            "daemonize": "no",
-            "loglevel": "warning",
-            "save": "",
-            "appendonly": "yes" if self._persistent else "no",
-        }
-        return [word for name, value in options.items() for word in (f"--{name}", value)]
-
     async def _answers(self) -> bool:
-        """Whether a PING gets a PONG; while it loads its data, Valkey answers with an error."""
+        """Whether a PING gets a PONG."""
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 reader, writer = await asyncio.open_unix_connection(self._place.clients / SOCKET)

@@ -49,9 +49,9 @@ def embedded_postgres(directory: Path, *, durable: bool = True) -> EmbeddedPostg
     return EmbeddedPostgres(directory / POSTGRES, durable=durable)
 
 
-def embedded_valkey(directory: Path, *, durable: bool = True) -> EmbeddedValkey:
+def embedded_valkey(directory: Path) -> EmbeddedValkey:
     """Return the Valkey of a data directory, which runs while an `async with` block does."""
-    return EmbeddedValkey(directory / VALKEY, persistent=durable)
+    return EmbeddedValkey(directory / VALKEY)
 
 
 def embedded_urls(directory: Path) -> tuple[str, str]:

@@ -45,7 +45,7 @@ async def own_servers(
             settings = replace(settings, database_url=database.url)
         if settings.redis_url is None:
             with screen.working("Starting Valkey", "Valkey started"):
-                doorbell = await valkey.enter_async_context(embedded_valkey(directory, durable=durable))
+                doorbell = await valkey.enter_async_context(embedded_valkey(directory))
             watches.append(_watch(doorbell.ended, valkey))
             settings = replace(settings, redis_url=doorbell.url)
         await loading
