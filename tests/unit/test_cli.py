@@ -91,7 +91,8 @@ def test_without_the_extras_one_line_says_what_to_install() -> None:
     )
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
-        'Error: The command needs packages that are not installed: pip install "payments-core[server,embedded]"'
+        "Error: The command needs packages that are not installed: "
+        'in the clone of payments-core: pip install ".[server,embedded]"'
     ]
 
 

