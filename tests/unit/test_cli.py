@@ -24,6 +24,7 @@ from click.testing import CliRunner
 from adapters.postgres.health import ServerSeen
 from entrypoints import wiring
 from entrypoints.cli.app import payments as command_line
+from entrypoints.cli.app import with_debug
 from entrypoints.cli.command_settings import local_settings, settings_of_running, start_logging
 from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
 from entrypoints.cli.demo.command import tell
@@ -66,6 +67,13 @@ def test_the_help_of_each_command_has_an_example(name: str) -> None:
     path = ["merchant", "create"] if name == "merchant" else [name]
     said = CliRunner().invoke(command_line, [*path, "--help"]).output
     assert re.search(r"\n *Example[^\n]*:\n +(\w+=\S+ |openssl .*)?payments ", said), said
+
+
+@pytest.mark.parametrize("path", [*((name,) for name in COMMANDS), ("merchant", "create")])
+def test_debug_is_taken_behind_each_command_and_listed_before_them_all_alone(path: Sequence[str]) -> None:
+    done = CliRunner().invoke(command_line, [*path, "--debug", "--help"])
+    assert done.exit_code == 0, done.stderr
+    assert "--debug" not in done.output
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -123,13 +131,14 @@ def test_an_unforeseen_failure_is_one_line_and_with_debug_a_traceback(monkeypatc
     def break_down() -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setitem(command_line.commands, "break-down", break_down)
+    monkeypatch.setitem(command_line.commands, "break-down", with_debug(break_down))
     monkeypatch.delenv("PAYMENTS_LOG_LEVEL", raising=False)
     plain = CliRunner().invoke(command_line, ["break-down"])
     assert plain.exit_code == 1
     assert len(plain.stderr.splitlines()) == 1
     assert "out of luck" in plain.stderr
-    assert "Traceback" in CliRunner().invoke(command_line, ["--debug", "break-down"]).stderr
+    for asked in (["--debug", "break-down"], ["break-down", "--debug"]):
+        assert "Traceback" in CliRunner().invoke(command_line, asked).stderr
     monkeypatch.setenv("PAYMENTS_LOG_LEVEL", "debug")
     assert "Traceback" in CliRunner().invoke(command_line, ["break-down"]).stderr
 

@@ -20,6 +20,23 @@ from entrypoints.cli.shell import shell
 from entrypoints.cli.up.command import up
 from entrypoints.cli.worker import worker
 
+DEBUG: Final = "payments.debug"
+"""Where all commands of one line find whether one of them was told to show tracebacks."""
+
+
+def _note_debug(ctx: click.Context, _parameter: click.Parameter, debug: bool) -> None:
+    ctx.meta[DEBUG] = debug or ctx.meta.get(DEBUG, False)
+
+
+def with_debug(command: click.Command) -> click.Command:
+    """Let the command, and those below it, take --debug too; only the help of the whole lists it."""
+    option = click.Option(["--debug"], is_flag=True, hidden=True, expose_value=False, callback=_note_debug)
+    command.params.append(option)
+    if isinstance(command, click.Group):
+        for below in command.commands.values():
+            with_debug(below)
+    return command
+
 
 class Commands(click.Group):
     """A group that tells every failure in a line, in the order in which people need its commands."""
@@ -35,7 +52,7 @@ class Commands(click.Group):
         except Stopped as stopped:
             raise click.exceptions.Exit(128 + stopped.signal_number) from None
         except Exception as error:
-            if ctx.params["debug"]:
+            if ctx.meta[DEBUG]:
                 traceback.print_exception(error)
             if isinstance(error, click.ClickException):
                 raise
@@ -58,11 +75,13 @@ Example:
 @click.option(
     "--debug",
     is_flag=True,
+    expose_value=False,
+    callback=_note_debug,
     default=lambda: os.environ.get("PAYMENTS_LOG_LEVEL", "").strip().lower() == "debug",
     help="Show the traceback of a failure (so does PAYMENTS_LOG_LEVEL=debug in the environment).",
 )
 @click.version_option(package_name="payments-core", prog_name="payments", message="%(prog)s %(version)s")
-def payments(debug: bool) -> None:
+def payments() -> None:
     """A payment service: payments, refunds, signed webhooks.
 
     `payments up` runs everything on this machine and prints the first calls; `payments demo` shows the life of one
@@ -75,4 +94,4 @@ def payments(debug: bool) -> None:
 
 
 for command in (up, demo, serve, worker, migrate_command, listen, merchant, shell, doctor):
-    payments.add_command(command)
+    payments.add_command(with_debug(command))
