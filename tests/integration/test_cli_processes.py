@@ -187,6 +187,7 @@ def test_up_serves_from_an_empty_directory_ends_cleanly_and_has_its_data_on_the_
             transaction = pay(api, data)
             wait_for(api, f"/api/transactions/{transaction}/", "succeeded")
         assert end(service, signal.SIGTERM) == 0
+    assert said_in(tmp_path).endswith("\nStopped; the data stays in .payments.\n")
     assert "Traceback" not in said_in(tmp_path)
     assert left_in(tmp_path) == []
     assert {path.stat().st_mode & 0o077 for path in (data, *data.glob("*"))} == {0}
@@ -533,6 +534,7 @@ def test_listen_takes_what_is_signed_and_refuses_what_is_not(tmp_path: Path) -> 
     said = said_in(tmp_path)
     assert "✓ webhook.test evt_1" in said
     assert "✗ webhook.test evt_1" in said
+    assert said.endswith("\nStopped.\n")
 
 
 @pytest.mark.parametrize("path", ["", "/api", "/api/"])

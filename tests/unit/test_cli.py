@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import re
+import signal
 import stat
 import subprocess
 import sys
@@ -30,9 +31,10 @@ from entrypoints.cli.data_directory import DataDirectory, DataDirectoryUnusable
 from entrypoints.cli.demo.command import tell
 from entrypoints.cli.demo.story import PromiseBroken, Story, check
 from entrypoints.cli.doctor.diagnosis import diagnose
-from entrypoints.cli.errors import CommandFailed, first_of, line_of
+from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
 from entrypoints.cli.listen.receiver import ACCEPTED, Received, Receiver
 from entrypoints.cli.screen import Screen, printable
+from entrypoints.cli.signals import ended_by_signals
 from entrypoints.cli.up.curl_lines import curl_lines
 from entrypoints.cli.up.demo_merchant import DemoMerchant, demo_merchant
 from entrypoints.http.app import create_app
@@ -155,6 +157,15 @@ def test_progress_is_no_part_of_the_result(capsys: pytest.CaptureFixture[str]) -
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("✓ Something done (")
+
+
+def test_the_end_that_a_signal_was_for_is_a_line_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    def stop() -> None:
+        raise Stopped(signal.SIGINT)
+
+    with ended_by_signals():
+        stop()
+    assert capsys.readouterr().err == "\nStopped.\n"
 
 
 def test_a_log_line_goes_to_what_the_standard_error_is_at_that_moment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.errors import Stopped
-
 if TYPE_CHECKING:
     import socket
 
@@ -31,11 +29,11 @@ def serve(port: int, host: str) -> None:
     SIGTERM and Ctrl-C let requests under way end, within 5 s.
     """
     from entrypoints.cli.command_settings import deployed_settings
-    from entrypoints.cli.signals import run
+    from entrypoints.cli.signals import ended_by_signals, run
     from entrypoints.http.server import bind
 
     settings = deployed_settings("database_url", "secret_key")
-    with contextlib.closing(bind(host, port)) as listener, contextlib.suppress(Stopped):
+    with contextlib.closing(bind(host, port)) as listener, ended_by_signals():
         run(_serve(settings, listener))
 
 

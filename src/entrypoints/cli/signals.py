@@ -9,9 +9,11 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, NoReturn, TypeVar
+
+import click
 
 from entrypoints.cli.errors import Stopped
 
@@ -44,6 +46,16 @@ def run(work: Coroutine[object, object, T]) -> T:
             return runner.run(_until_stopped(work, deadline))
     finally:
         deadline.cancel()
+
+
+@contextlib.contextmanager
+def ended_by_signals(said: str = "Stopped.") -> Generator[None, None, None]:
+    """Take a signal for the end that the block is there for, and say so, below the ^C of a terminal."""
+    try:
+        yield
+    except Stopped:
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            click.echo(f"\n{said}", err=True)
 
 
 async def ending_within(work: Coroutine[object, object, T], *, seconds: float) -> T:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from entrypoints.cli.errors import CommandFailed, Stopped
+from entrypoints.cli.errors import CommandFailed
 
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
@@ -39,10 +38,10 @@ def worker(health_file: Path | None) -> None:
     instead of at once. SIGTERM and Ctrl-C hand back what cannot be finished within 5 s.
     """
     from entrypoints.cli.command_settings import deployed_settings
-    from entrypoints.cli.signals import run
+    from entrypoints.cli.signals import ended_by_signals, run
 
     settings = deployed_settings("database_url", "secret_key")
-    with contextlib.suppress(Stopped):
+    with ended_by_signals():
         run(_worker(settings, None if health_file is None else HealthFile(health_file)))
 
 

@@ -9,8 +9,6 @@ from typing import Final
 
 import click
 
-from entrypoints.cli.errors import Stopped
-
 STATUS_MIN: Final = 200
 STATUS_MAX: Final = 599
 PORT_MAX: Final = 65_535
@@ -92,13 +90,13 @@ def listen(port: int, host: str, secret: str | None, status: int | None, api: st
     A webhook whose signature is right is answered with 204 (or the status of --fail, to watch retries); one whose
     signature is wrong with 400.
     """
-    from entrypoints.cli.signals import run
+    from entrypoints.cli.signals import ended_by_signals, run
 
     if api is not None and secret is not None:
         raise click.UsageError("--register brings a secret of its own: leave --secret out.")
     if api is not None and not api_key:
         raise click.UsageError("--register needs the merchant's key: --api-key, or MERCHANT_API_KEY.")
-    with contextlib.suppress(Stopped):
+    with ended_by_signals():
         run(_listen(host, port, secret, status, api, api_key or ""))
 
 

@@ -12,7 +12,6 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.data_directory import DataDirectory
-from entrypoints.cli.errors import Stopped
 
 if TYPE_CHECKING:
     import socket
@@ -43,7 +42,7 @@ def up(port: int, host: str, data_dir: Path) -> None:
     Ctrl-C ends everything; the next start has the same data.
     """
     from entrypoints.cli.command_settings import local_settings
-    from entrypoints.cli.signals import run
+    from entrypoints.cli.signals import ended_by_signals, run
     from entrypoints.http.server import bind
 
     settings = local_settings()
@@ -55,7 +54,7 @@ def up(port: int, host: str, data_dir: Path) -> None:
             stack.enter_context(directory.held())
         if settings.secret_key is None:
             settings = replace(settings, secret_key=directory.secret_key())
-        stack.enter_context(contextlib.suppress(Stopped))
+        stack.enter_context(ended_by_signals(f"Stopped; the data stays in {data_dir}."))
         run(_up(settings, listener, directory))
 
 
