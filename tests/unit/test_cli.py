@@ -33,7 +33,7 @@ from entrypoints.cli.demo.story import PromiseBroken, Story, check
 from entrypoints.cli.doctor.diagnosis import diagnose
 from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
 from entrypoints.cli.listen.receiver import ACCEPTED, Received, Receiver
-from entrypoints.cli.screen import Screen, printable
+from entrypoints.cli.screen import Screen, printable, printable_json
 from entrypoints.cli.signals import ended_by_signals
 from entrypoints.cli.up.curl_lines import curl_lines
 from entrypoints.cli.up.demo_merchant import DemoMerchant, demo_merchant
@@ -48,6 +48,7 @@ from payments_core.ids import ApiKeyId
 from payments_core.merchant import PAYMENT_KEYS_MAX
 from payments_core.ports import Answered, Notification, Unreached
 from payments_core.use_cases.read_lists import ListQuery
+from payments_core.values import Json
 from payments_core.webhook import sign
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
@@ -181,6 +182,21 @@ def test_a_log_line_goes_to_what_the_standard_error_is_at_that_moment(monkeypatc
 
 def test_what_strangers_send_does_not_steer_the_terminal() -> None:
     assert printable("evt_1\x1b[2J\r") == "evt_1?[2J?"
+
+
+def test_json_of_strangers_stays_readable_json_and_does_not_steer_the_terminal() -> None:
+    data: Json = {"note": "café\u009b2J\u202e\x7f\U000e0001\n", "lone": "\ud800"}
+    shown = printable_json(data)
+    assert all(line.isprintable() for line in shown.split("\n"))
+    assert 'café\\u009b2J\\u202e\\u007f\\udb40\\udc01\\n"' in shown
+    assert json.loads(shown) == data
+
+
+def test_json_that_is_nested_too_deeply_to_be_shown_is_said_to_be_so() -> None:
+    nested: Json = None
+    for _ in range(10_000):
+        nested = [nested]
+    assert printable_json(nested) == "(nested too deeply to be shown)"
 
 
 def test_the_lines_to_paste_hold_the_address_and_both_keys() -> None:
@@ -517,6 +533,15 @@ async def test_a_webhook_that_is_not_what_its_sender_signed_is_refused(body: byt
     heard: list[Received] = []
     assert await post(Receiver(hear=heard.append, secret=SECRET), body, headers) == 400
     assert [each.refusal is None for each in heard] == [False]
+
+
+@pytest.mark.parametrize("body", [b"[" * 30_000, b"{", b"\xff", b"[]"])
+async def test_a_body_that_is_no_event_is_answered_by_its_signature_and_read_as_nothing(body: bytes) -> None:
+    events: list[Mapping[str, Json]] = []
+    receiver = Receiver(hear=lambda received: events.append(received.event), secret=SECRET)
+    assert await post(receiver, body, signed(body)) == ACCEPTED
+    assert await post(receiver, body, {}) == 400
+    assert events == [{}, {}]
 
 
 async def test_a_receiver_that_is_told_to_fail_fails_for_what_is_signed() -> None:

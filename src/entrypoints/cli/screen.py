@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
+import re
 import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
@@ -14,6 +16,8 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from payments_core.values import Json
 
 DONE: Final = "✓"
 FAILED: Final = "✗"
@@ -70,6 +74,20 @@ class Screen:
 def printable(text: str) -> str:
     """Return a stranger's text without what would steer the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
+
+
+def printable_json(value: Json) -> str:
+    """Return a stranger's value as JSON for people, with escapes for what would steer the terminal."""
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+    except RecursionError:
+        return "(nested too deeply to be shown)"
+    return "".join(c if c.isprintable() or c == "\n" else _escaped(c) for c in text)
+
+
+def _escaped(character: str) -> str:
+    """Return JSON's escape of a character: that of each of its UTF-16 units."""
+    return re.sub("....", r"\\u\g<0>", character.encode("utf-16-be", "surrogatepass").hex())
 
 
 def _mark(good: bool | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from datetime import UTC, datetime
 from typing import Final
 
@@ -103,7 +102,7 @@ def listen(port: int, host: str, secret: str | None, status: int | None, api: st
 async def _listen(host: str, port: int, secret: str | None, status: int | None, api: str | None, api_key: str) -> None:
     from entrypoints.cli.listen.receiver import ACCEPTED, Received, Receiver
     from entrypoints.cli.listen.temporary_endpoint import registered
-    from entrypoints.cli.screen import DONE, FAILED, Screen, printable
+    from entrypoints.cli.screen import DONE, FAILED, Screen, printable, printable_json
     from entrypoints.cli.watch import until_one_ends
     from entrypoints.http.server import bind, serving, url_of
 
@@ -116,7 +115,7 @@ async def _listen(host: str, port: int, secret: str | None, status: int | None, 
         said = f"{received.at:%H:%M:%S} {mark} {printable(known)} → {received.status}"
         screen.line(said + (f" ({received.refusal})" if received.refusal else ""), style=_STYLE[mark])
         if screen.out.is_terminal:
-            screen.line(json.dumps(event.get("data"), indent=2, ensure_ascii=False), style="dim")
+            screen.line(printable_json(event.get("data")), style="dim")
 
     receiver = Receiver(hear=show, secret=secret, status=ACCEPTED if status is None else status)
     with contextlib.closing(bind(host, port)) as listener:

@@ -36,7 +36,7 @@ class Received:
         """The body, read; empty where it is no JSON object."""
         try:
             value = json.loads(self.body)
-        except ValueError:
+        except (ValueError, RecursionError):  # the second for what is nested too deeply
             return {}
         return value if isinstance(value, dict) else {}
 
