@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import create_engine, migrate, missing_migrations
+from adapters.postgres.migrations import LaterVersion
 from adapters.postgres.tables import SCHEMA, metadata
 from payments_core.errors import Unavailable
 
@@ -122,10 +123,14 @@ async def test_other_peoples_tables_are_left_alone(empty_url: str, empty: AsyncE
         assert await connection.scalar(text("SELECT version_num FROM public.alembic_version")) == "theirs"
 
 
-async def test_a_database_of_a_later_version_lacks_nothing(migrated: AsyncEngine) -> None:
+async def test_a_database_of_a_later_version_lacks_nothing_and_is_left_as_it_is(
+    migrated: AsyncEngine, database_url: str
+) -> None:
     async with migrated.begin() as connection:
         await connection.execute(text("UPDATE payments.alembic_version SET version_num = '9999'"))
     assert await missing_migrations(migrated) == []
+    with pytest.raises(LaterVersion):
+        await migrate(database_url)
 
 
 async def test_a_database_that_is_not_there_is_unavailable(running_postgres: EmbeddedPostgres) -> None:

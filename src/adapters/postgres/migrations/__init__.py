@@ -27,10 +27,17 @@ LOCK_SECONDS_MAX: Final = 60.0
 """How long a statement waits for a lock, and a migration for another one to end."""
 
 
+class LaterVersion(RuntimeError):
+    """The database has migrations that this program doesn't know; nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__("The database is of a later version than this program: update payments-core.")
+
+
 async def migrate(url: str) -> None:
     """Bring the schema `payments` of the database to this version; harmless where it is, and safe to run twice at once.
 
-    All of it happens in one database transaction: it is done, or nothing was. Raises Unavailable.
+    All of it happens in one database transaction: it is done, or nothing was. Raises Unavailable; LaterVersion.
     """
     bounds = Bounds(
         connections_max=1,
@@ -54,7 +61,7 @@ async def missing_migrations(engine: AsyncEngine) -> list[str]:
         async with engine.connect() as connection:
             present = set(await connection.run_sync(_heads))
     script = ScriptDirectory.from_config(configuration())
-    found = [revision.revision for revision in script.walk_revisions()]
+    found = _revisions(script)
     # A database of a later version has heads that are unknown here: nothing of ours is missing.
     if present - set(found):
         return []
@@ -73,7 +80,15 @@ def configuration(connection: Connection | None = None) -> Config:
 def _upgrade(connection: Connection) -> None:
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"'))
-    command.upgrade(configuration(connection), "head")
+    config = configuration(connection)
+    if set(_heads(connection)) - set(_revisions(ScriptDirectory.from_config(config))):
+        raise LaterVersion
+    command.upgrade(config, "head")
+
+
+def _revisions(script: ScriptDirectory) -> list[str]:
+    """Return the revisions of this version, the latest first."""
+    return [revision.revision for revision in script.walk_revisions()]
 
 
 def _heads(connection: Connection) -> tuple[str, ...]:
