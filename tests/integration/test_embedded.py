@@ -1,6 +1,7 @@
 """The embedded servers' promises, on the real binaries."""
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import re
@@ -30,6 +31,7 @@ from adapters.embedded import (
     OtherMajorVersion,
     WheelsMissing,
     binaries,
+    lock,
 )
 from adapters.embedded.account import Account, stand_in_for_root
 from adapters.embedded.waiting import holds_within
@@ -71,6 +73,7 @@ else:
     print("connected")
 """
 
+on_linux = pytest.mark.skipif(not Path("/proc/self/cwd").exists(), reason="looks for processes in /proc")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 
 
@@ -90,6 +93,19 @@ def alive(process_id: int) -> bool:
         return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
     except (ProcessLookupError, FileNotFoundError):
         return False
+
+
+def freeze(directory: Path) -> list[int]:
+    """Stop, and return, all processes that live below the directory; they are several."""
+    found: list[int] = []
+    for place in Path("/proc").glob("[0-9]*/cwd"):
+        with contextlib.suppress(OSError):
+            if place.readlink().is_relative_to(directory):
+                found.append(int(place.parent.name))
+    for process_id in found:
+        os.kill(process_id, signal.SIGSTOP)
+    assert len(found) > 1
+    return found
 
 
 def entries(directory: Path, pattern: str = "*") -> list[Path]:
@@ -317,6 +333,34 @@ class TestPostgres:
 
         assert time.monotonic() - started < STOP_SECONDS_MAX
         assert not alive(deaf)
+
+    @on_linux
+    async def test_it_stops_with_all_its_processes_even_if_they_are_frozen(self, tmp_path: Path) -> None:
+        server = postgres_in(tmp_path)
+        await server.start()
+        await note(server, "kept")
+        frozen = freeze(tmp_path)
+        await server.stop()
+
+        assert await holds_within(lambda: not any(alive(each) for each in frozen), PATIENCE_SECONDS)
+        async with server:
+            assert await notes(server) == ["kept"]
+
+    @on_linux
+    async def test_frozen_processes_of_a_server_that_was_killed_do_not_bar_the_start(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock, "ORPHAN_INTERRUPTED_SECONDS", 0.1)  # nobody is left who could heed it
+        async with holder("postgres", tmp_path / "postgres") as process:
+            first = await server_of(process)
+            await note(postgres_in(tmp_path), "kept")
+            frozen = freeze(tmp_path)
+            os.kill(first, signal.SIGKILL)
+            process.kill()
+            await process.wait()
+            async with postgres_in(tmp_path) as server:
+                assert await notes(server) == ["kept"]
+                assert not any(alive(each) for each in frozen)
 
     async def test_a_canceled_start_leaves_nothing_running(self, tmp_path: Path) -> None:
         starting = asyncio.create_task(postgres_in(tmp_path).start())

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +11,7 @@ from typing import Final
 
 from adapters.embedded.account import Account
 from adapters.embedded.errors import ServerDidNotStart, UnsupportedPlatform
-from adapters.embedded.lock import DirectoryLock, claim_server_lock
+from adapters.embedded.lock import DirectoryLock, claim_server_lock, kill_holders
 from adapters.embedded.process import end, last_lines, launch
 from adapters.embedded.socket_path import client_directory, make_alias, remove_alias
 from adapters.embedded.waiting import POLL_SECONDS, holds_within
@@ -113,6 +114,8 @@ class Place:
             return
         if self._process is not None:
             await end(self._process, ladder)
+            if self._process.returncode == -signal.SIGKILL:
+                kill_holders(self.directory)
             self._process = None
         self._close_server_lock()
         remove_alias(self.clients, self.data)
