@@ -236,6 +236,14 @@ def test_a_merchant_made_beside_up_is_known_to_the_shell_and_to_the_api(service:
     assert me.json()["email"] == "shop@example.com"
 
 
+def test_a_refusal_at_the_prompt_is_a_line_and_a_mistake_there_a_traceback(service: Service) -> None:
+    typed = 'await payments.authenticator.by_api_key("nobody")\n1 / 0\n'
+    refused, *mistaken = run("shell", settings={}, cwd=service.cwd, typed=typed).stderr.split("Traceback")
+    assert "payments_core.errors.InvalidCredentials: " in refused
+    assert len(mistaken) == 1
+    assert "ZeroDivisionError" in mistaken[0]
+
+
 def test_up_in_production_makes_no_merchant_and_says_how_one_is_made(empty_database: str, tmp_path: Path) -> None:
     settings = {**QUIET, "PAYMENTS_ENV": "production", "PAYMENTS_DATABASE_URL": empty_database}
     data = tmp_path / "data"

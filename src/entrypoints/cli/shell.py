@@ -10,6 +10,7 @@ import importlib
 import inspect
 import signal
 import threading
+import traceback
 from collections.abc import Coroutine, Generator
 from pathlib import Path
 from types import CodeType, FrameType, FunctionType
@@ -19,6 +20,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import Stopped
+from payments_core.errors import PaymentsError
 
 if TYPE_CHECKING:
     from entrypoints.services import Services
@@ -112,13 +114,15 @@ class _Prompt(code.InteractiveConsole):
         self._loop = loop
 
     def runcode(self, code: CodeType) -> None:
-        """Run one input and show its failure, as the plain prompt does; Ctrl-C cancels it."""
+        """Run one input and show its failure as the plain prompt does, a refusal in a line; Ctrl-C cancels it."""
         try:
             error = _in(self._loop, self._outcome(code))
             if error is not None:
                 raise error
         except (SystemExit, Stopped):
             raise
+        except PaymentsError as refusal:  # an answer like any other: where it was raised tells nothing
+            self.write("".join(traceback.format_exception_only(refusal)))
         except BaseException:
             self.showtraceback()
 
