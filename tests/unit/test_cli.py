@@ -23,7 +23,6 @@ import pytest
 from click.testing import CliRunner
 
 from adapters.postgres.health import ServerSeen
-from adapters.postgres.migrations import LaterVersion
 from entrypoints import wiring
 from entrypoints.cli.app import payments as command_line
 from entrypoints.cli.app import with_debug
@@ -113,7 +112,6 @@ def test_without_the_extras_one_line_says_what_to_install() -> None:
     [
         (InvalidCredentials("The password is wrong."), "The password is wrong."),
         (DataDirectoryUnusable("Choose another."), "Choose another."),
-        (LaterVersion(), "The database is of a later version than this program: update payments-core."),
         (ModuleNotFoundError(name="litestar.x"), "The package litestar is not installed"),
         (ModuleNotFoundError(name="adapters.x"), "`payments doctor` says so"),
         (PermissionError(13, "Permission denied", "/some/file"), "/some/file: Permission denied."),

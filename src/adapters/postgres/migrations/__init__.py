@@ -6,6 +6,7 @@ by a person; a test holds the sum of all to `tables.py`.
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -26,18 +27,14 @@ MIGRATION_SECONDS_MAX: Final = 3_600.0
 LOCK_SECONDS_MAX: Final = 60.0
 """How long a statement waits for a lock, and a migration for another one to end."""
 
-
-class LaterVersion(RuntimeError):
-    """The database has migrations that this program doesn't know; nothing was done."""
-
-    def __init__(self) -> None:
-        super().__init__("The database is of a later version than this program: update payments-core.")
+_log: Final = logging.getLogger(__name__)
 
 
 async def migrate(url: str) -> None:
     """Bring the schema `payments` of the database to this version; harmless where it is, and safe to run twice at once.
 
-    All of it happens in one database transaction: it is done, or nothing was. Raises Unavailable; LaterVersion.
+    All of it happens in one database transaction: it is done, or nothing was. A database of a later version is left as
+    it is, for those who go back to an earlier one. Raises Unavailable.
     """
     bounds = Bounds(
         connections_max=1,
@@ -82,7 +79,8 @@ def _upgrade(connection: Connection) -> None:
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"'))
     config = configuration(connection)
     if set(_heads(connection)) - set(_revisions(ScriptDirectory.from_config(config))):
-        raise LaterVersion
+        _log.warning("the database is of a later version than this program, and left as it is")
+        return
     command.upgrade(config, "head")
 
 
