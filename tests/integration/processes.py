@@ -15,8 +15,8 @@ from typing import Final
 
 import httpx
 
-READY_SECONDS: Final = 30.0
-END_SECONDS: Final = 10.0
+from tests.patience import PATIENCE_SECONDS
+
 SECRET_KEY: Final = "a secret key for tests that is longer than it has to be"
 PASSWORD: Final = "correct horse battery staple"
 
@@ -45,7 +45,7 @@ def run(*arguments: str, settings: Mapping[str, str], cwd: Path, typed: str = ""
         input=typed,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
 
@@ -69,7 +69,7 @@ def running(*arguments: str, settings: Mapping[str, str], cwd: Path) -> Generato
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            process.wait(END_SECONDS)
+            process.wait(PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -78,7 +78,7 @@ def running(*arguments: str, settings: Mapping[str, str], cwd: Path) -> Generato
 
 def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
     """Return when the API says that it is ready."""
-    deadline = time.monotonic() + READY_SECONDS
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         assert process.poll() is None, "the process ended before it was ready"
         try:
@@ -87,4 +87,4 @@ def wait_until_ready(url: str, process: subprocess.Popen[bytes]) -> None:
         except httpx.TransportError:
             pass
         time.sleep(0.05)
-    raise AssertionError(f"{url} was not ready in {READY_SECONDS} s")
+    raise AssertionError(f"{url} was not ready in {PATIENCE_SECONDS} s")

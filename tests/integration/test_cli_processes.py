@@ -28,8 +28,9 @@ from payments_core.webhook import sign
 from tests.integration.processes import environment, free_port, run, running, wait_until_ready
 from tests.patience import PATIENCE_SECONDS
 
-STOP_SECONDS_MAX: Final = 5.0
 DEMO_SECONDS_MAX: Final = 20.0
+REPEATS_MAX: Final = 2
+"""A machine that is busy with something else may make one demo slow, not each of them."""
 SECRET_KEY: Final = "a key for tests alone: longer than it has to be"
 QUIET: Final = {"PAYMENTS_METRICS_PORT": "0"}
 NOBODY: Final = {
@@ -94,9 +95,9 @@ def said_in(cwd: Path) -> str:
 
 
 def end(process: subprocess.Popen[bytes], number: int) -> int:
-    """Send the signal and return the exit status; it comes in time."""
+    """Send the signal and return the exit status, which is no success where the command itself found it too late."""
     process.send_signal(number)
-    return process.wait(STOP_SECONDS_MAX)
+    return process.wait(PATIENCE_SECONDS)
 
 
 def left_in(directory: Path) -> Sequence[str]:
@@ -138,7 +139,7 @@ def wait_until_answered_as_usual(api: httpx.Client) -> None:
 
 def wait_until_refused(port: int) -> None:
     """Return when nobody listens any more."""
-    deadline = time.monotonic() + STOP_SECONDS_MAX
+    deadline = time.monotonic() + PATIENCE_SECONDS
     while time.monotonic() < deadline:
         try:
             socket.create_connection(("127.0.0.1", port)).close()
@@ -209,7 +210,7 @@ def test_the_lines_that_up_prints_work_as_they_stand(service: Service) -> None:
         env=environment({}),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert len(calls) == len([line for line in block if line]) == 4, "calls alone: a shell may know no comments"
@@ -388,9 +389,15 @@ def test_a_setting_that_does_not_parse_stops_the_start_with_its_line(tmp_path: P
 
 @on_linux
 def test_the_demo_tells_the_whole_story_in_time_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    begun = time.monotonic()
-    done = run("demo", settings={"TMPDIR": str(tmp_path)}, cwd=tmp_path)
-    assert time.monotonic() - begun < DEMO_SECONDS_MAX
+    def demo() -> tuple[subprocess.CompletedProcess[str], float]:
+        begun = time.monotonic()
+        return run("demo", settings={"TMPDIR": str(tmp_path)}, cwd=tmp_path), time.monotonic() - begun
+
+    done, took_seconds = demo()
+    for _ in range(REPEATS_MAX):
+        if took_seconds >= DEMO_SECONDS_MAX:
+            done, took_seconds = demo()
+    assert took_seconds < DEMO_SECONDS_MAX
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"^✓ .* \(\d+ ms\): ", done.stdout, re.MULTILINE)) == 10
     assert "\x1b" not in done.stdout + done.stderr, "no colours in a file"
@@ -448,7 +455,7 @@ def test_a_deployment_is_migrated_once_and_then_runs(empty_database: str, redis_
             wait_until_refused(port)
             slow_client.sendall(ACCOUNT[10:])
             assert slow_client.recv(100).startswith(b"HTTP/1.1 201 ")
-        assert api.wait(STOP_SECONDS_MAX) == 0
+        assert api.wait(PATIENCE_SECONDS) == 0
     for log in tmp_path.glob("*.log"):
         assert "Traceback" not in log.read_text()
 

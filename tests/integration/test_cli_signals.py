@@ -19,6 +19,7 @@ from entrypoints.cli.app import payments as command_line
 from entrypoints.cli.errors import CommandFailed, Stopped
 from entrypoints.cli.signals import SAME_SIGNAL_SECONDS, ending_within, run
 from entrypoints.cli.watch import until_one_ends
+from tests.patience import PATIENCE_SECONDS
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY: Final = {"PAYMENTS_SECRET_KEY": "k" * 8 + SECRET}
@@ -188,7 +189,7 @@ signals.run(work())
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=10)
+        _, said = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 1
     assert "not everything ended within 0.2 s" in said
 
@@ -214,7 +215,9 @@ def wait():
 
 main()
 """
-    done = subprocess.run([sys.executable, "-c", code, "wait"], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code, "wait"], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "done\n", "")
 
 

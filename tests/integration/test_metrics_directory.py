@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 from entrypoints import metrics_directory as directory
 from entrypoints.metrics_directory import Held, fold_the_dead, hold, let_go
 from entrypoints.settings import Settings
+from tests.patience import PATIENCE_SECONDS
 
 ROUNDS = 300
 
@@ -33,7 +34,7 @@ def path(tmp_path: Path) -> Path:
 
 def count_and_end(path: Path) -> None:
     """Have a process count one of each, and end without a word."""
-    subprocess.run([sys.executable, "-c", COUNT, str(path)], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", COUNT, str(path)], check=True, timeout=PATIENCE_SECONDS)
 
 
 def shown(path: Path) -> str:

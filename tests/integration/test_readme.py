@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.integration.processes import environment, free_port, running, wait_until_ready
+from tests.patience import PATIENCE_SECONDS
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()
@@ -35,7 +36,7 @@ def test_the_seven_calls_of_a_payments_life_work_as_they_stand(tmp_path: Path) -
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_SECONDS,
             check=False,
         )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -55,7 +56,7 @@ def test_the_library_example_prints_what_the_readme_says(tmp_path: Path) -> None
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_SECONDS,
         check=False,
     )
     assert (done.returncode, done.stdout) == (0, "succeeded\n"), done.stderr

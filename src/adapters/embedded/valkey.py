@@ -13,7 +13,7 @@ from adapters.embedded.place import Place
 
 SOCKET: Final = "valkey.sock"
 ANSWER_TIMEOUT_SECONDS: Final = 1.0
-TERMINATE_SECONDS: Final = 2.0
+TERMINATE_SECONDS: Final = 0.5
 KILL_SECONDS: Final = 0.5
 
 OPTIONS: Final = {
