@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from adapters.http.answer import RETRY_AFTER_SECONDS_MAX, retry_after_seconds
-from adapters.http.client import GuardedClient
+from adapters.http.client import CONNECTION_BYTES_MAX, GuardedClient
 from adapters.http.failure import explain
 from adapters.http.guard import AddressGuard
 from adapters.http.notifier import HttpNotifier
@@ -32,13 +32,15 @@ from adapters.http.resolver import ADDRESSES_DIALLED_MAX, Lookup
 from payments_core.ports import Answered, Notification, Notifier, Unreached
 from payments_core.testing.notifier import NotifierContract, NotifierUnderTest, Reply
 from payments_core.webhook import EXCERPT_LENGTH_MAX
+from tests.patience import PATIENCE_SECONDS
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CONNECT_TIMEOUT_SECONDS = 0.3
 TOTAL_TIMEOUT_SECONDS = 0.6
 SLACK_MILLISECONDS = 1_500
 """What a shared machine may add to a time-out before it is a failure."""
-BODY_BEYOND_KERNEL_BUFFERS = bytes(16 * 1024 * 1024)
+BYTES_BEYOND_KERNEL_BUFFERS = 16 * 1024 * 1024
+BODY_BEYOND_KERNEL_BUFFERS = bytes(BYTES_BEYOND_KERNEL_BUFFERS)
 
 ENDS_DURING_A_LOOK_UP = """
 import asyncio, socket, threading
@@ -347,6 +349,36 @@ class TestReceiversThatMisbehave:
 
         async with receiver(never_begin) as there:
             await unreached(notifier, there.url, "timeout")
+
+    @pytest.mark.parametrize(
+        ("start", "more"),
+        [
+            (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000),
+            (b"", b"HTTP/1.1 103 Early Hints\r\n" + b"Link: %b\r\n" % (b"x" * 4_000) * 100 + b"\r\n"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;%b\r\nx\r\n" % (b"x" * 8_000)),
+        ],
+        ids=["continue", "early hints", "chunk extensions"],
+    )
+    async def test_one_that_floods_around_its_answer_is_left_after_so_many_bytes(
+        self, start: bytes, more: bytes
+    ) -> None:
+        async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(start)
+            for _ in range(BYTES_BEYOND_KERNEL_BUFFERS // len(more)):
+                writer.write(more)
+                await writer.drain()
+
+        # Time enough to take all of it, and then to find that the receiver hung up: another code.
+        patient = HttpNotifier(LOOPBACK, total_timeout_seconds=PATIENCE_SECONDS, tls=NO_AUTHORITIES)
+        async with receiver(flood) as there, patient:
+            await unreached(patient, there.url, "too_large")
+
+    async def test_an_answer_that_comes_at_once_with_more_than_is_read_is_an_answer(
+        self, notifier: HttpNotifier
+    ) -> None:
+        whole = answer_of(b"x" * (4 * CONNECTION_BYTES_MAX))
+        async with receiver(answering(whole)) as there:
+            assert (await answered(notifier, there.url)).excerpt == "x" * EXCERPT_LENGTH_MAX
 
     async def test_endless_headers_are_too_large(self, notifier: HttpNotifier) -> None:
         async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

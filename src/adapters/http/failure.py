@@ -34,6 +34,10 @@ class AddressRefused(OSError):
         self.failure = failure
 
 
+class AnswerTooLarge(aiohttp.ClientPayloadError):
+    """More came than any answer may have, and still not all that is read of it."""
+
+
 _TOO_MANY_HEADERS: Final = "Too many headers"
 """aiohttp has no exception of its own for this limit, only this message."""
 
@@ -72,6 +76,8 @@ def _explain_one(cause: BaseException) -> Failure | None:
             return Failure(code="timeout", message="no connection in time")
         case aiohttp.ClientConnectorError():
             return Failure(code="connect", message=f"no connection: {_reason(cause)}")
+        case AnswerTooLarge():
+            return Failure(code="too_large", message="too much came before the answer was complete")
         case LineTooLong():
             return Failure(code="too_large", message="a line of the answer's head is too long")
         case aiohttp.ClientResponseError() if _TOO_MANY_HEADERS in cause.message:
