@@ -63,6 +63,10 @@ def test_a_card_number_alone_has_a_code_of_its_own_and_is_not_repeated() -> None
         ({str(n): "é" * 400 for n in range(11)}, ("metadata", "too_large")),
         ({"4242424242424242": "x"}, ("metadata.************4242", "card_number_refused")),
         ({"x": "\ud800"}, ("metadata.x", "forbidden_character")),
+        # What is refused for its length is not searched.
+        ({"x": "4242424242424242 " * 30}, ("metadata.x", "wrong_length")),
+        ({"4242424242424242 " * 3: "x"}, ("metadata.************4242 ************4242 424242", "wrong_length")),
+        ({str(n): "4242424242424242 " * 29 for n in range(17)}, ("metadata", "too_large")),
     ],
 )
 def test_metadata_that_breaks_a_limit_is_refused(metadata: dict[str, str], fault: tuple[str, str]) -> None:
@@ -75,6 +79,17 @@ def test_metadata_at_its_limits_passes() -> None:
     faults = Faults()
     faults.metadata({f"{n:02}" + "k" * 38: "v" * 120 for n in range(50)})
     assert codes(faults) == []
+
+
+def test_a_text_that_is_too_long_is_not_searched_for_card_numbers() -> None:
+    long = "4242424242424242 " * 4_000
+    command = Pay(payment_key="pk", amount="1", currency="USD", description=long, payment_method=long)
+    with pytest.raises(Invalid) as refused:
+        check_payment(command, livemode=False)
+    assert {(fault.field, fault.code) for fault in refused.value.faults} == {
+        ("description", "wrong_length"),
+        ("payment_method", "wrong_length"),
+    }
 
 
 def test_an_empty_description_is_a_description() -> None:
