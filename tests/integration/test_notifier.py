@@ -37,7 +37,8 @@ from tests.patience import PATIENCE_SECONDS
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 CONNECT_TIMEOUT_SECONDS = 0.3
 TOTAL_TIMEOUT_SECONDS = 0.6
-SLACK_MILLISECONDS = 1_500
+"""For tests in which a time is to run out; in all others none does, whatever the machine is doing."""
+SLACK_MILLISECONDS = PATIENCE_SECONDS * 1000
 """What a shared machine may add to a time-out before it is a failure."""
 BYTES_BEYOND_KERNEL_BUFFERS = 16 * 1024 * 1024
 BODY_BEYOND_KERNEL_BUFFERS = bytes(BYTES_BEYOND_KERNEL_BUFFERS)
@@ -148,11 +149,13 @@ def notifier_of(
     *,
     look_up: Lookup | None = None,
     tls: ssl.SSLContext = NO_AUTHORITIES,
+    connect_seconds: float = PATIENCE_SECONDS,
+    total_seconds: float = PATIENCE_SECONDS,
 ) -> HttpNotifier:
     return HttpNotifier(
         guard,
-        connect_timeout_seconds=CONNECT_TIMEOUT_SECONDS,
-        total_timeout_seconds=TOTAL_TIMEOUT_SECONDS,
+        connect_timeout_seconds=connect_seconds,
+        total_timeout_seconds=total_seconds,
         look_up=look_up,
         tls=tls,
         now=lambda: NOW,
@@ -166,6 +169,12 @@ def open_files() -> int:
 @pytest.fixture
 async def notifier() -> AsyncIterator[HttpNotifier]:
     async with notifier_of() as made:
+        yield made
+
+
+@pytest.fixture
+async def hasty() -> AsyncIterator[HttpNotifier]:
+    async with notifier_of(total_seconds=TOTAL_TIMEOUT_SECONDS) as made:
         yield made
 
 
@@ -316,16 +325,16 @@ class TestAnswers:
 
 
 class TestReceiversThatMisbehave:
-    async def test_one_that_hangs_is_left_after_the_total_time(self, notifier: HttpNotifier) -> None:
+    async def test_one_that_hangs_is_left_after_the_total_time(self, hasty: HttpNotifier) -> None:
         async with receiver(hang) as there:
-            outcome = await unreached(notifier, there.url, "timeout")
+            outcome = await unreached(hasty, there.url, "timeout")
         assert 0 <= outcome.milliseconds - TOTAL_TIMEOUT_SECONDS * 1000 < SLACK_MILLISECONDS
 
     @pytest.mark.parametrize(
         "start",
         [b"HTTP/1.1 200 OK\r\nContent-Length: 10000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 "],
     )
-    async def test_one_that_drips_gains_no_time_by_it(self, notifier: HttpNotifier, start: bytes) -> None:
+    async def test_one_that_drips_gains_no_time_by_it(self, hasty: HttpNotifier, start: bytes) -> None:
         async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(start)
             while True:
@@ -334,13 +343,13 @@ class TestReceiversThatMisbehave:
                 await asyncio.sleep(TOTAL_TIMEOUT_SECONDS / 10)
 
         async with receiver(drip) as there:
-            outcome = await send(notifier, there.url)
+            outcome = await send(hasty, there.url)
         assert isinstance(outcome, Unreached)
         # A status of too many digits is refused before the time is over.
         assert outcome.code == "timeout" or (start == b"HTTP/1.1 " and outcome.code == "protocol")
         assert outcome.milliseconds < TOTAL_TIMEOUT_SECONDS * 1000 + SLACK_MILLISECONDS
 
-    async def test_one_that_says_continue_for_ever_is_left(self, notifier: HttpNotifier) -> None:
+    async def test_one_that_says_continue_for_ever_is_left(self, hasty: HttpNotifier) -> None:
         async def never_begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             while True:
                 writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -348,7 +357,7 @@ class TestReceiversThatMisbehave:
                 await asyncio.sleep(0.01)
 
         async with receiver(never_begin) as there:
-            await unreached(notifier, there.url, "timeout")
+            await unreached(hasty, there.url, "timeout")
 
     @pytest.mark.parametrize(
         ("start", "more"),
@@ -360,7 +369,7 @@ class TestReceiversThatMisbehave:
         ids=["continue", "early hints", "chunk extensions"],
     )
     async def test_one_that_floods_around_its_answer_is_left_after_so_many_bytes(
-        self, start: bytes, more: bytes
+        self, notifier: HttpNotifier, start: bytes, more: bytes
     ) -> None:
         async def flood(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(start)
@@ -368,10 +377,9 @@ class TestReceiversThatMisbehave:
                 writer.write(more)
                 await writer.drain()
 
-        # Time enough to take all of it, and then to find that the receiver hung up: another code.
-        patient = HttpNotifier(LOOPBACK, total_timeout_seconds=PATIENCE_SECONDS, tls=NO_AUTHORITIES)
-        async with receiver(flood) as there, patient:
-            await unreached(patient, there.url, "too_large")
+        # Who took all of it would find at the end that the receiver hung up: another code.
+        async with receiver(flood) as there:
+            await unreached(notifier, there.url, "too_large")
 
     async def test_an_answer_that_comes_at_once_with_more_than_is_read_is_an_answer(
         self, notifier: HttpNotifier
@@ -432,9 +440,10 @@ class TestReceiversThatMisbehave:
             waiting = [asyncio.create_task(send(notifier, slow.url)) for _ in range(50)]
             quick_ones = await asyncio.gather(*(answered(notifier, quick.url) for _ in range(10)))
             assert not any(task.done() for task in waiting)
-            slow_ones = await asyncio.gather(*waiting)
+            for task in waiting:
+                task.cancel()
+            await asyncio.wait(waiting)
         assert {outcome.status_code for outcome in quick_ones} == {200}
-        assert all(isinstance(outcome, Unreached) and outcome.code == "timeout" for outcome in slow_ones)
 
     async def test_a_cancelled_attempt_stays_cancelled(self, notifier: HttpNotifier) -> None:
         arrived = asyncio.Event()
@@ -452,16 +461,16 @@ class TestReceiversThatMisbehave:
 
     @pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # only so much fills the kernel
     @pytest.mark.skipif(sys.platform != "linux", reason="needs TCP_USER_TIMEOUT and /proc")
-    async def test_a_receiver_that_takes_no_bytes_cannot_keep_our_sockets(self, notifier: HttpNotifier) -> None:
+    async def test_a_receiver_that_takes_no_bytes_cannot_keep_our_sockets(self, hasty: HttpNotifier) -> None:
         with socket.create_server(("127.0.0.1", 0)) as deaf:
             url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
             before = open_files()
             outcomes = await asyncio.gather(
-                *(notifier.send(notification(url, body=BODY_BEYOND_KERNEL_BUFFERS)) for _ in range(3))
+                *(hasty.send(notification(url, body=BODY_BEYOND_KERNEL_BUFFERS)) for _ in range(3))
             )
             assert {outcome.code for outcome in outcomes if isinstance(outcome, Unreached)} == {"timeout"}
             assert open_files() > before, "nothing was left to send, so nothing is shown"
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_SECONDS):
                 while open_files() > before:  # noqa: ASYNC110  # the kernel tells nobody that it gave up
                     await asyncio.sleep(0.02)
 
@@ -537,7 +546,7 @@ class TestWhereItMayGo:
             await asyncio.Event().wait()
             return ()
 
-        async with notifier_of(look_up=never) as notifier:
+        async with notifier_of(look_up=never, connect_seconds=CONNECT_TIMEOUT_SECONDS) as notifier:
             outcome = await unreached(notifier, "https://receiver.example/", "timeout")
         assert 0 <= outcome.milliseconds - CONNECT_TIMEOUT_SECONDS * 1000 < SLACK_MILLISECONDS
 
@@ -617,8 +626,8 @@ class TestTls:
             port = server.sockets[0].getsockname()[1]
             await unreached(notifier, f"https://127.0.0.1:{port}/", "tls")
 
-    async def test_a_receiver_that_never_finishes_the_handshake_is_left(self, notifier: HttpNotifier) -> None:
-        async with receiver(hang) as there:
+    async def test_a_receiver_that_never_finishes_the_handshake_is_left(self) -> None:
+        async with receiver(hang) as there, notifier_of(connect_seconds=CONNECT_TIMEOUT_SECONDS) as notifier:
             outcome = await unreached(notifier, f"https://127.0.0.1:{there.port}/", "timeout")
         assert outcome.milliseconds < CONNECT_TIMEOUT_SECONDS * 1000 + SLACK_MILLISECONDS
 
