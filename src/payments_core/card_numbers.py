@@ -17,6 +17,7 @@ and invisible characters don't count. A line break ends a token. All work is lin
 
 import re
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -104,6 +105,8 @@ _IBAN_WORDS: Final = re.compile(
     r"(?<![A-Za-z0-9_])[A-Za-z]{2}[0-9]{2}(?: [A-Za-z0-9]{4}){2,7}(?: [A-Za-z0-9]{1,3})?(?![A-Za-z0-9_])"
 )
 _IBAN_CHARACTERS_MIN: Final = 15
+_REACH_MAX: Final = 64
+"""More characters than decide about one number: itself with its separators, or an IBAN, and what touches them."""
 
 _HYPHENS: Final = frozenset("-\u2010\u2011\u2212\ufe63\uff0d")
 
@@ -116,16 +119,22 @@ def find_card_number(text: str) -> slice | None:
     return None
 
 
-def mask_card_numbers(text: str) -> str:
-    """Return the text with each digit of each card number but the last four replaced by ``*``."""
+def mask_card_numbers(text: str, *, kept: int | None = None) -> str:
+    """Return the text with each digit of each card number but the last four replaced by ``*``.
+
+    Of a text of which only the first `kept` characters are needed, these are returned, and no more is searched than
+    tells whether a number goes on beyond them.
+    """
     plain, places = _plain(text)
+    if kept is not None:
+        plain = plain[: bisect_left(places, kept) + _REACH_MAX]
     hidden: set[int] = set()
     for start, end in _card_spans(plain):
         digits = [places[index] for index in range(start, end) if plain[index].isdigit()]
         hidden.update(digits[:-MASKED_DIGITS_KEPT])
     if not hidden:
-        return text
-    return "".join("*" if index in hidden else character for index, character in enumerate(text))
+        return text[:kept]
+    return "".join("*" if index in hidden else character for index, character in enumerate(text[:kept]))
 
 
 def _plain(text: str) -> tuple[str, Sequence[int]]:

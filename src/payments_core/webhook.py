@@ -133,10 +133,10 @@ class Endpoint:
 def excerpt_of(answer: str) -> str:
     """Return what is kept of a receiver's answer: its start, without card numbers and what could not be shown.
 
-    Characters that don't print go first, as they can hide inside a number, and the cut to EXCERPT_LENGTH_MAX comes
-    last, as it could leave most of one.
+    Characters that don't print go first, as they can hide inside a number. The cut to EXCERPT_LENGTH_MAX is left to
+    the search, as it could leave most of one.
     """
-    return mask_card_numbers("".join(map(_shown, answer)))[:EXCERPT_LENGTH_MAX]
+    return mask_card_numbers("".join(map(_shown, answer)), kept=EXCERPT_LENGTH_MAX)
 
 
 def _shown(character: str) -> str:

@@ -3,11 +3,13 @@
 import re
 import time
 import uuid
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from payments_core import card_numbers as card_numbers_module
 from payments_core.card_numbers import ISSUERS, find_card_number, mask_card_numbers
 
 # Published for tests by Stripe, Adyen, Braintree, PayPal and Worldpay.
@@ -322,6 +324,26 @@ class TestMasking:
         masked = mask_card_numbers(text)
         assert len(masked) == len(text)
         assert {new for old, new in zip(text, masked, strict=True) if old != new} <= {"*"}
+
+    @settings(max_examples=200, deadline=None)
+    @given(
+        st.lists(st.one_of(spelt_numbers(), st.sampled_from([*SPELT, *PASSES, " ", "-", "\u0301" * 99])), max_size=9),
+        st.integers(min_value=0, max_value=300),
+    )
+    def test_a_cut_hides_what_a_cut_of_the_masked_text_hides(self, pieces: list[str], kept: int) -> None:
+        text = " ".join(pieces)
+        assert mask_card_numbers(text, kept=kept) == mask_card_numbers(text)[:kept]
+
+    def test_no_more_is_searched_than_is_kept_and_one_number(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        searched: list[str] = []
+
+        def spans(plain: str) -> Iterator[tuple[int, int]]:
+            searched.append(plain)
+            return iter(())
+
+        monkeypatch.setattr(card_numbers_module, "_card_spans", spans)
+        mask_card_numbers("5018 " * 4_096, kept=2_048)
+        assert len(searched[0]) < 2_048 + 100
 
     @settings(max_examples=200, deadline=None)
     @given(
