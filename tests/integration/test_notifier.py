@@ -283,6 +283,11 @@ class TestAnswers:
         async with receiver(answering(answer_of(b"", "Retry-After: 120", status="503 Later"))) as there:
             assert (await answered(notifier, there.url)).retry_after_seconds == 120.0
 
+    async def test_a_retry_after_beyond_all_time_is_as_if_it_were_not_there(self, notifier: HttpNotifier) -> None:
+        beyond = "Retry-After: Mon, 01 Jan 99999999999999999999 00:00:00 GMT"
+        async with receiver(answering(answer_of(b"", beyond))) as there:
+            assert (await answered(notifier, there.url)).retry_after_seconds is None
+
     async def test_a_redirect_to_nowhere_readable_is_an_answer_too(self, notifier: HttpNotifier) -> None:
         async with receiver(answering(answer_of(b"", "Location: https://[", status="302 Go"))) as there:
             assert (await answered(notifier, there.url)).status_code == 302
@@ -649,6 +654,8 @@ class TestTls:
         ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY_AFTER_SECONDS_MAX),
         ("Mon, 99 Nov 2026 12:01:00 GMT", None),
         ("Mon, 23 Nov 2026 12:01:00 +9999", None),
+        ("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", None),
+        ("Mon, 23 Nov 2026 12:01:00 +9999999999999999", None),
         *((nonsense, None) for nonsense in ("", "-5", "+5", "1.5", "1e3", "٣", "soon", "120, 120", "0x10")),
     ],
 )

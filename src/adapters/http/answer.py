@@ -29,7 +29,7 @@ def retry_after_seconds(value: str | None, *, now: datetime) -> float | None:
         return min(float(text), RETRY_AFTER_SECONDS_MAX)
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):  # OverflowError: a year or an offset beyond what a C integer holds
         return None
     if date.tzinfo is None:  # "-0000": the time is UTC, the sender's zone unknown
         date = date.replace(tzinfo=UTC)
