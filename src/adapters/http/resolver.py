@@ -9,6 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future
 from typing import Final
+from weakref import WeakValueDictionary
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -16,8 +17,8 @@ from adapters.http.failure import AddressRefused
 from adapters.http.guard import AddressGuard
 
 LOOKUPS_MAX: Final = 64
-"""Threads that wait for name servers. Not the loop's own: a name server that never answers must hold up neither
-what shares those nor (below this number) anyone else's names."""
+"""Threads that wait for name servers, one for each host. Not the loop's own: a name server that never answers must
+hold up neither what shares those nor (below this number) anyone else's names."""
 
 ADDRESSES_DIALLED_MAX: Final = 4
 """Of one name. aiohttp starts over after each failure with the rest of the list, so the connections of one attempt
@@ -28,7 +29,9 @@ Lookup = Callable[[str], Awaitable[Sequence[str]]]
 
 
 class SystemLookup:
-    """Asks the system's resolver (`/etc/hosts` included), each time on a thread of its own.
+    """Asks the system's resolver (`/etc/hosts` included), on a thread of its own for each host.
+
+    Whoever asks for a host that is just being looked up shares that answer. Nothing is kept of it afterwards.
 
     Those threads hold up nothing at the end of the process, unlike a pool's: the system's resolver cannot be told to
     stop, and may take half a minute to give up. For one event loop.
@@ -36,17 +39,32 @@ class SystemLookup:
 
     def __init__(self) -> None:
         self._places = asyncio.Semaphore(LOOKUPS_MAX)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._under_way: dict[str, Future[Sequence[str]]] = {}
 
     async def __call__(self, host: str) -> Sequence[str]:
         """Return every address of the host, or raise OSError."""
-        await self._places.acquire()
+        # One of those who ask for a host waits for a place; the next of them does where that one leaves.
+        async with self._turns.setdefault(host, asyncio.Lock()):
+            if host not in self._under_way:
+                await self._places.acquire()
+                self._start(host)
+            answer = self._under_way[host]
+        # It is running, so that whoever leaves cancels it for nobody else.
+        return await asyncio.wrap_future(answer)
+
+    def _start(self, host: str) -> None:
         loop = asyncio.get_running_loop()
         answer: Future[Sequence[str]] = Future()
         # Its place is given back when the thread ends, not when nobody waits for the answer any more.
-        answer.add_done_callback(lambda _: _tell(loop, self._places.release))
+        answer.add_done_callback(lambda _: _tell(loop, lambda: self._end(host)))
         answer.set_running_or_notify_cancel()
+        self._under_way[host] = answer
         threading.Thread(target=_settle, args=(answer, host), name="webhook-name", daemon=True).start()
-        return await asyncio.wrap_future(answer)
+
+    def _end(self, host: str) -> None:
+        del self._under_way[host]
+        self._places.release()
 
 
 def _settle(answer: Future[Sequence[str]], host: str) -> None:
