@@ -249,6 +249,14 @@ def test_http_is_open_where_the_setting_says_so_and_on_its_ports_only() -> None:
     assert guard.refuses("ftp://example.com:80/")
 
 
+@pytest.mark.parametrize("url", ["", "example.com/hook", "ftp://example.com/", "https:/example.com"])
+def test_a_refusal_names_the_schemes_that_are_allowed_and_no_other(url: str) -> None:
+    assert PRODUCTION.refuses(url) == "the URL must start with https:// and a host"
+    assert PRODUCTION.refuses("http://example.com/") == "the URL must start with https://"
+    for open_to_http in (AddressGuard(allow_http=True), AddressGuard(allowed_networks=DEVELOPMENT.allowed_networks)):
+        assert open_to_http.refuses(url) == "the URL must start with https:// or http:// and a host"
+
+
 def test_a_refusal_names_no_address() -> None:
     refusal = PRODUCTION.judge_address("10.11.12.13", scheme="https", port=443)
     assert refusal is not None

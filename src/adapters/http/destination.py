@@ -32,6 +32,13 @@ class UrlRefused(ValueError):
     """The text is no URL that a webhook can be sent to; the message says why."""
 
 
+class BeginningRefused(UrlRefused):
+    """It begins with neither of the schemes; which of them are allowed is not known here."""
+
+    def __init__(self) -> None:
+        super().__init__("the URL must start with https:// or http:// and a host")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
     """Where a request goes. `address` is None for a host that has to be resolved first."""
@@ -69,7 +76,7 @@ def _refuse_ambiguous(url: str) -> None:
         )
     start = _SCHEME_AND_AUTHORITY.match(url)
     if start is None:
-        raise UrlRefused("the URL must start with https://, or http:// where that is allowed, and a host")
+        raise BeginningRefused
     authority = start["authority"]
     if "@" in authority:
         raise UrlRefused("the URL must not hold a user name or a password")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Final
 
-from adapters.http.destination import UrlRefused, destination_of
+from adapters.http.destination import BeginningRefused, UrlRefused, destination_of
 from adapters.http.failure import Failure
 
 DEFAULT_PORTS: Final = frozenset({443, 8443})
@@ -82,6 +82,9 @@ class AddressGuard:
         """
         try:
             destination = destination_of(url)
+        except BeginningRefused:
+            schemes = "https:// or http://" if self.allow_http or self.allowed_networks else "https://"
+            return Failure(code="invalid_url", message=f"the URL must start with {schemes} and a host")
         except UrlRefused as refusal:
             return Failure(code="invalid_url", message=str(refusal))
         if destination.address is not None:
