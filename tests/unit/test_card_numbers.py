@@ -381,6 +381,6 @@ class TestMasking:
     ids=range(13),
 )
 def test_a_whole_body_of_hostile_text_is_searched_at_once(text: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     mask_card_numbers(text)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
