@@ -68,7 +68,7 @@ class Faults:
             self.add("metadata", "too_large", f"Keys and values together at most {METADATA_BYTES_MAX} bytes.")
             return
         for key, text in value.items():
-            field = f"metadata.{key[:METADATA_KEY_LENGTH_MAX]}"
+            field = f"metadata.{mask_card_numbers(key, kept=METADATA_KEY_LENGTH_MAX)}"
             self._metadata_key(field, key)
             self.free_text(field, text, longest=METADATA_VALUE_LENGTH_MAX)
 

@@ -62,10 +62,11 @@ def test_a_card_number_alone_has_a_code_of_its_own_and_is_not_repeated() -> None
         ({"card": "4242424242424242"}, ("metadata.card", "card_number_refused")),
         ({str(n): "é" * 400 for n in range(11)}, ("metadata", "too_large")),
         ({"4242424242424242": "x"}, ("metadata.************4242", "card_number_refused")),
+        ({"k" * 35 + " 4242424242424242": ""}, (f"metadata.{'k' * 35} ****", "wrong_length")),
         ({"x": "\ud800"}, ("metadata.x", "forbidden_character")),
         # What is refused for its length is not searched.
         ({"x": "4242424242424242 " * 30}, ("metadata.x", "wrong_length")),
-        ({"4242424242424242 " * 3: "x"}, ("metadata.************4242 ************4242 424242", "wrong_length")),
+        ({"4242424242424242 " * 3: "x"}, ("metadata.************4242 ************4242 ******", "wrong_length")),
         ({str(n): "4242424242424242 " * 29 for n in range(17)}, ("metadata", "too_large")),
     ],
 )

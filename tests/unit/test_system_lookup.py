@@ -126,3 +126,18 @@ async def test_nothing_is_kept_of_an_answer(server: NameServer) -> None:
         with pytest.raises(OSError, match="no such name"):
             await look_up("unknown")
     assert server.asked == ["other.example", "unknown"] * 3
+
+
+async def test_a_thread_that_cannot_be_had_is_told_and_leaves_the_host_free(
+    server: NameServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_thread(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    look_up = SystemLookup()
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(threading.Thread, "start", no_thread)
+        for _ in range(resolver.LOOKUPS_MAX + 1):
+            with pytest.raises(RuntimeError):
+                await ask(look_up, "shop.example")
+    assert await ask(look_up, "shop.example") == [ADDRESS]

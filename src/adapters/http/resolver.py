@@ -60,7 +60,10 @@ class SystemLookup:
         answer.add_done_callback(lambda _: _tell(loop, lambda: self._end(host)))
         answer.set_running_or_notify_cancel()
         self._under_way[host] = answer
-        threading.Thread(target=_settle, args=(answer, host), name="webhook-name", daemon=True).start()
+        try:
+            threading.Thread(target=_settle, args=(answer, host), name="webhook-name", daemon=True).start()
+        except RuntimeError as error:  # the system has no thread left: those who wait are told, and the place is free
+            answer.set_exception(error)
 
     def _end(self, host: str) -> None:
         del self._under_way[host]

@@ -98,7 +98,7 @@ def find_faults(body: Mapping[str, Json], type: type[B], check: Check[B] | None)
 
 def _fault(field: str, code: str, message: str) -> Fault:
     # A name is what somebody sent, too.
-    return Fault(field=mask_card_numbers(field[:FIELD_LENGTH_MAX]), code=code, message=message)
+    return Fault(field=mask_card_numbers(field, kept=FIELD_LENGTH_MAX), code=code, message=message)
 
 
 def _faults_of_the_rest(
