@@ -378,6 +378,14 @@ def test_a_directory_of_somebody_else_is_left_as_it_is(tmp_path: Path) -> None:
     )
 
 
+def test_a_directory_with_nothing_but_what_a_file_system_leaves_is_taken(tmp_path: Path) -> None:
+    directory = DataDirectory(tmp_path)
+    (tmp_path / "lost+found").mkdir()
+    assert directory.foreign() is None
+    (tmp_path / "notes.txt").write_text("mine")
+    assert directory.foreign() is not None
+
+
 def test_a_setting_that_does_not_parse_stops_the_start_with_its_line(tmp_path: Path) -> None:
     done = run("up", "--port", "0", settings={"PAYMENTS_SANDBOX_APPROVAL_RATE": "2"}, cwd=tmp_path)
     assert "PAYMENTS_SANDBOX_APPROVAL_RATE" in one_line(done)

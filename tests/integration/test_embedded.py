@@ -336,9 +336,13 @@ class TestPostgres:
         await server.start()
         await note(server, "kept")
         frozen = freeze(tmp_path)
+        lock_file = tmp_path / "postgres" / lock.SERVER_LOCK
+        reader = await asyncio.create_subprocess_exec("tail", "-f", str(lock_file), stdout=asyncio.subprocess.DEVNULL)
         await server.stop()
 
         assert await holds_within(lambda: not any(alive(each) for each in frozen), PATIENCE_SECONDS)
+        reader.terminate()
+        assert await reader.wait() == -signal.SIGTERM, "who merely reads the file was not killed"
         async with server:
             assert await notes(server) == ["kept"]
 

@@ -81,13 +81,15 @@ class DirectoryLock:
 def kill_holders(directory: Path) -> None:
     """Kill what else holds the server lock: frozen or busy, the children of a server outlive it.
 
-    Only Linux tells who has a file open; each child of Postgres leads a process group of its own.
+    Only Linux tells who does; each child of Postgres leads a process group of its own. Who merely reads the file, or
+    has another one at the same path of another file system, holds nothing.
     """
-    lock = (directory / SERVER_LOCK).resolve()
+    lock = (directory / SERVER_LOCK).stat()
     for opened in glob.iglob("/proc/[0-9]*/fd/*"):  # noqa: PTH207 - Path.glob fails where a process ends meanwhile
         process_id = int(opened.split("/")[2])
         with contextlib.suppress(OSError):  # it ended meanwhile, or is somebody else's
-            if process_id != os.getpid() and Path(opened).readlink() == lock:
+            is_lock = process_id != os.getpid() and os.path.samestat(Path(opened).stat(), lock)
+            if is_lock and "lock:" in Path(opened.replace("/fd/", "/fdinfo/")).read_text():
                 os.kill(process_id, signal.SIGKILL)
 
 

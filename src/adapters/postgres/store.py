@@ -120,9 +120,10 @@ class PostgresStore:
                 raise refused
 
     async def open_a_secret(self) -> None:
-        """Return if what is sealed here opens, the oldest of it, or raise Unreadable, or Unavailable."""
+        """Return if one of the secrets in use here opens, or none is, or raise Unreadable, or Unavailable."""
         table = self._kinds.endpoints.table
-        for row in await self._read(select(table).order_by(*table.primary_key).limit(1)):
+        in_use = select(table).where(table.c.removed_at.is_(None))
+        for row in await self._read(in_use.order_by(*table.primary_key).limit(1)):
             self._kinds.endpoints.of_row(row)
 
     async def _was_committed(self, changes: Changes, transaction_id: str) -> bool:

@@ -18,6 +18,8 @@ SECRET_KEY_LENGTH_MIN: Final = 32
 IGNORE_FILE: Final = ".gitignore"
 IGNORE: Final = "# The data of `payments up`, with its secrets.\n*\n"
 SCRATCH_SUFFIX: Final = ".new"
+OF_THE_SYSTEM: Final = frozenset({"lost+found", ".DS_Store"})
+"""What a fresh file system, or a look into a folder, leaves in a directory."""
 LOCK: Final = "lock"
 LOCK_TRIES: Final = 3
 LOCK_EVERY_SECONDS: Final = 0.05
@@ -56,10 +58,10 @@ class DataDirectory:
     def foreign(self) -> str | None:
         """Return why this directory isn't ours to write in, with the cure; None where it is, or is yet to be made.
 
-        It is ours where nothing is in it (a start that was killed may have left a scratch), or what only `up` writes.
-        Raises OSError where it can't be read.
+        It is ours where nothing of anybody's is in it (a start that was killed may have left a scratch), or what only
+        `up` writes. Raises OSError where it can't be read.
         """
-        if not self.path.is_dir() or all(path.suffix == SCRATCH_SUFFIX for path in self.path.iterdir()):
+        if not self.path.is_dir() or all(map(_is_nobodys, self.path.iterdir())):
             return None
         ignore = self.path / IGNORE_FILE
         if ignore.is_file() and ignore.read_bytes() == IGNORE.encode():
@@ -124,8 +126,8 @@ class DataDirectory:
         """
         path = self.path / KEY_FILE
         cure = (
-            "put the old one back, or set PAYMENTS_SECRET_KEY to it. Where it is lost, so are sessions and webhook "
-            f"secrets: `openssl rand -base64 32 > {path}` goes on without them, `rm -r {self.path}` starts afresh."
+            "put the old one back, or set PAYMENTS_SECRET_KEY to it. Where it is lost, nothing opens the webhook "
+            f"secrets: `rm -r {self.path}` starts afresh."
         )
         if not path.exists():
             if self.has_database():
@@ -165,3 +167,7 @@ def _taken(descriptor: int, *, wait: bool = False) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _is_nobodys(path: Path) -> bool:
+    return path.suffix == SCRATCH_SUFFIX or path.name in OF_THE_SYSTEM
