@@ -360,7 +360,7 @@ class TestPostgres:
             await process.wait()
             async with postgres_in(tmp_path) as server:
                 assert await notes(server) == ["kept"]
-                assert not any(alive(each) for each in frozen)
+                assert await holds_within(lambda: not any(alive(each) for each in frozen), PATIENCE_SECONDS)
 
     async def test_a_canceled_start_leaves_nothing_running(self, tmp_path: Path) -> None:
         starting = asyncio.create_task(postgres_in(tmp_path).start())
