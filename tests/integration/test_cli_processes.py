@@ -485,6 +485,39 @@ def findings(done: subprocess.CompletedProcess[str]) -> Mapping[str, str]:
     return {name: mark for mark, name in re.findall(r"^(\S) ([a-z ]+): ", done.stdout, re.MULTILINE)}
 
 
+def test_no_look_of_doctor_is_charged_for_loading_what_looks(tmp_path: Path) -> None:
+    code = """
+import asyncio, sys
+from pathlib import Path
+from entrypoints.cli.doctor import diagnosis
+
+loaded = []
+timeout = asyncio.timeout
+
+def timed(seconds):
+    loaded.append("entrypoints.wiring" in sys.modules)
+    return timeout(seconds)
+
+async def look():
+    asyncio.timeout = timed
+    return [finding.name async for finding in diagnosis.diagnose(Path(".payments"))]
+
+assert "database" in asyncio.run(look())
+assert loaded and all(loaded), loaded
+"""
+    nobody = {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "PAYMENTS_SECRET_KEY": SECRET_KEY}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment(nobody),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_doctor_finds_everything_well_where_it_is(database_url: str, redis_url: str, tmp_path: Path) -> None:
     settings = {
         "PAYMENTS_DATABASE_URL": database_url,

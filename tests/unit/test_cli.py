@@ -369,38 +369,6 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
 # ── doctor ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_no_look_of_doctor_is_charged_for_loading_what_looks(tmp_path: Path) -> None:
-    code = """
-import asyncio, sys
-from pathlib import Path
-from entrypoints.cli.doctor import diagnosis
-
-loaded = []
-timeout = asyncio.timeout
-
-def timed(seconds):
-    loaded.append("entrypoints.wiring" in sys.modules)
-    return timeout(seconds)
-
-async def look():
-    asyncio.timeout = timed
-    return [finding.name async for finding in diagnosis.diagnose(Path(".payments"))]
-
-assert "database" in asyncio.run(look())
-assert loaded and all(loaded), loaded
-"""
-    nobody = {"PAYMENTS_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", **KEY}
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, **nobody},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 async def test_doctor_asks_a_database_once_and_tells_all_that_it_saw(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
