@@ -281,14 +281,14 @@ class TestFinding:
         for serial in range(0, 1_000, 7):
             assert find_card_number(with_check_digit(body_issuer + f"{serial:0{14 - len(body_issuer)}d}")) is None
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(card_numbers(), st.sampled_from(["{}", "card: {}", "({}),", "{} 12/26", "pay 9 {}"]))
     def test_a_number_of_any_issuer_is_found(self, number: str, sentence: str) -> None:
         where = find_card_number(sentence.format(number))
         assert where is not None
         assert sentence.format(number)[where].startswith(number)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(card_numbers(), st.integers(min_value=1, max_value=9))
     def test_one_wrong_digit_makes_it_no_card_number(self, number: str, change: int) -> None:
         wrong = number[:-1] + str((int(number[-1]) + change) % 10)
@@ -318,14 +318,14 @@ class TestMasking:
         assert find_card_number(masked) is None
         assert mask_card_numbers(masked) == masked
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(st.text(alphabet="0123456789 -+.:ax\n\u00a0\u2013\u200b\uff14\u0664\u5361", max_size=60))
     def test_any_text_keeps_its_length_and_changes_only_digits(self, text: str) -> None:
         masked = mask_card_numbers(text)
         assert len(masked) == len(text)
         assert {new for old, new in zip(text, masked, strict=True) if old != new} <= {"*"}
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.lists(st.one_of(spelt_numbers(), st.sampled_from([*SPELT, *PASSES, " ", "-", "\u0301" * 99])), max_size=9),
         st.integers(min_value=0, max_value=300),
@@ -345,7 +345,7 @@ class TestMasking:
         mask_card_numbers("5018 " * 4_096, kept=2_048)
         assert len(searched[0]) < 2_048 + 100
 
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     @given(
         st.lists(
             st.one_of(

@@ -197,13 +197,13 @@ class TestParse:
         assert len(refusal.value.message) < 200
         assert time.process_time() - began < 1
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(every_amount, every_currency)
     def test_reading_what_was_written_gives_the_same_amount(self, amount_minor: int, of: Currency) -> None:
         amount = money(amount_minor, of)
         assert Money.parse(amount.format(), of) == amount
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.text(alphabet="0123456789.-+e_ \u0665", max_size=20), every_currency)
     def test_any_text_is_an_amount_or_a_refusal_of_the_closed_set(self, text: str, of: Currency) -> None:
         fault: str | None = None
@@ -319,7 +319,7 @@ class TestAllocate:
     def test_as_many_weights_as_allowed_are_taken(self) -> None:
         assert sum(share.amount_minor for share in allocate(money(7), [1] * ALLOCATE_WEIGHTS_MAX)) == 7
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         st.integers(min_value=0, max_value=AMOUNT_MINOR_MAX),
         every_currency,
