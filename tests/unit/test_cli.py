@@ -50,6 +50,7 @@ from payments_core.ports import Answered, Notification, Unreached
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.values import Json
 from payments_core.webhook import sign
+from tests.patience import PATIENCE_SECONDS
 
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY: Final = {"PAYMENTS_SECRET_KEY": "k" * 8 + SECRET}
@@ -550,7 +551,7 @@ class Post:
         return Answered(status_code=status, milliseconds=0, excerpt="")
 
 
-async def tell_over(notifier: Post, *, patience_seconds: float = 5.0, works: bool = True) -> None:
+async def tell_over(notifier: Post, *, patience_seconds: float = PATIENCE_SECONDS, works: bool = True) -> None:
     """Tell the story over an API and a worker in memory, without a socket."""
     settings = Settings(webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
     stop = asyncio.Event()
