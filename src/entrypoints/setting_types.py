@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from payments_core.limits import Limit
+from payments_core.schedules import STEPS_MAX
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -17,6 +19,7 @@ PORT_MAX: Final = 65_535
 LIMIT_AMOUNT_MAX: Final = 1_000_000
 LIMIT_SECONDS_MAX: Final = 24 * 60 * 60
 LATENCY_SECONDS_MAX: Final = 60.0
+STEP_DAYS_MAX: Final = 30
 SECRETS_MAX: Final = 16
 SECRET_BYTES_MIN: Final = 32
 """RFC 7518, section 3.2: a key for HMAC-SHA256 has at least 256 bits."""
@@ -29,10 +32,11 @@ PERCENT: Final = "in a name or a password, write / as %2F, @ as %40, : as %3A, #
 _NUMBER: Final = re.compile(r"[0-9]{1,18}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,18})?")
 _LIMIT: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,9})([smh])")
+_STEP: Final = re.compile(r"([0-9]{1,9})([smhd])")
 _LATENCY: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:-([0-9]{1,9}(?:\.[0-9]{1,9})?))?")
 _DATABASE: Final = re.compile(r"/?|/[^/@]+")
 _REDIS_DATABASE: Final = re.compile(r"/?|/[0-9]{1,9}")
-_SECONDS: Final = {"s": 1, "m": 60, "h": 60 * 60}
+_SECONDS: Final = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
 _SWITCH: Final = {
     "on": True,
     "true": True,
@@ -91,6 +95,22 @@ def latency(text: str) -> tuple[float, float]:
     if not least <= most <= LATENCY_SECONDS_MAX:
         raise ValueError(f'"{text}" is not from 0 to {LATENCY_SECONDS_MAX:g} seconds, the smaller number first')
     return least, most
+
+
+def schedule(text: str) -> tuple[timedelta, ...]:
+    """Read times such as `0s,5s,5m,1d`: how long to wait before each step."""
+    steps = tuple(_step(part) for part in _parts(text))
+    if len(steps) > STEPS_MAX:
+        raise ValueError(f"{len(steps)} steps are more than the {STEPS_MAX} allowed")
+    return steps
+
+
+def _step(text: str) -> timedelta:
+    found = _STEP.fullmatch(text)
+    step = None if found is None else timedelta(seconds=int(found[1]) * _SECONDS[found[2]])
+    if step is None or step > timedelta(days=STEP_DAYS_MAX):
+        raise ValueError(f'"{text}" is not a time such as 5s, 30m, 2h or 1d, of at most {STEP_DAYS_MAX} days')
+    return step
 
 
 def secret_keys(text: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
@@ -26,10 +27,13 @@ from entrypoints.setting_types import (
     ports,
     postgres_url,
     redis_url,
+    schedule,
     secret_keys,
     share,
     switch,
 )
+from payments_core.attempt import LOOKUP_SCHEDULE
+from payments_core.job import LEASE
 from payments_core.limits import (
     API_PER_MERCHANT,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
@@ -37,6 +41,7 @@ from payments_core.limits import (
     REGISTRATION_PER_ADDRESS,
     Limit,
 )
+from payments_core.webhook import RETRY_SCHEDULE
 
 PREFIX: Final = "PAYMENTS_"
 ENV_FILE: Final = Path(".env")
@@ -44,6 +49,9 @@ LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network(":
 PLACEHOLDERS: Final = ("development", "change", "example", "insecure", "secret", "test")
 """How secrets begin that somebody copied rather than made."""
 DISTINCT_CHARACTERS_MIN: Final = 10
+LEASE_SECONDS_MIN: Final = 4
+"""With less, a pause of the machine between two heartbeats would look like the end of a worker."""
+LEASE_SECONDS_MAX: Final = 60 * 60
 Needed: TypeAlias = Literal["database_url", "secret_key"]
 NOT_SET: Final[Mapping[Needed, str]] = {
     "database_url": "PAYMENTS_DATABASE_URL is not set: .env.example shows one, and `payments up` brings a Postgres of "
@@ -71,6 +79,9 @@ class Settings:
     webhook_allowed_networks: tuple[Network, ...] = ()
     webhook_allow_http: bool = False
     webhook_ports: frozenset[int] = frozenset({443, 8443})
+    webhook_schedule: tuple[timedelta, ...] = tuple(RETRY_SCHEDULE)
+    lookup_schedule: tuple[timedelta, ...] = tuple(LOOKUP_SCHEDULE)
+    lease_seconds: int = round(LEASE.total_seconds())
     registration: Literal["open", "closed"] = "open"
     metrics_port: int = 9464
     metrics_host: str = "127.0.0.1"
@@ -86,6 +97,11 @@ class Settings:
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
     notices: tuple[str, ...] = ()
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a worker holds what it has claimed without a sign of life."""
+        return timedelta(seconds=self.lease_seconds)
 
     @property
     def limits(self) -> Mapping[str, Limit]:
@@ -121,6 +137,9 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="webhook_allowed_networks", default="loopback in `up` and `demo`, else empty", read=networks),
     Setting(field="webhook_allow_http", default="on in `up` and `demo`, else off", read=switch),
     Setting(field="webhook_ports", default="443,8443", read=ports),
+    Setting(field="webhook_schedule", default="0s,5s,5m,30m,2h,5h,10h,14h,20h,24h", read=schedule),
+    Setting(field="lookup_schedule", default="1s,5s,30s,5m,1h,1d,1d,1d,1d,1d", read=schedule),
+    Setting(field="lease_seconds", default="60", read=number(LEASE_SECONDS_MIN, LEASE_SECONDS_MAX)),
     Setting(field="registration", default="open, in production closed", read=one_of("open", "closed")),
     Setting(field="metrics_port", default="9464, off in `demo`", read=number(0, PORT_MAX)),
     Setting(field="metrics_host", default="127.0.0.1", read=host),

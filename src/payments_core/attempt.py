@@ -96,6 +96,6 @@ class Attempt:
         """Return the attempt with one look-up more."""
         return replace(self, lookups=self.lookups + 1)
 
-    def next_lookup_after(self) -> timedelta | None:
+    def next_lookup_after(self, schedule: Sequence[timedelta]) -> timedelta | None:
         """Return how long to wait for the next look-up, or None where the schedule has ended."""
-        return LOOKUP_SCHEDULE[self.lookups] if self.lookups < len(LOOKUP_SCHEDULE) else None
+        return schedule[self.lookups] if self.lookups < len(schedule) else None

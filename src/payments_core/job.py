@@ -11,7 +11,8 @@ from payments_core.ids import JobId, MerchantId
 
 CLAIM_BATCH_MAX: Final = 100
 LEASE: Final = timedelta(seconds=60)
-HEARTBEAT: Final = timedelta(seconds=15)
+HEARTBEATS_PER_LEASE: Final = 4
+"""So often a worker extends the leases of what is under way: three may be missed."""
 SWEEP_EVERY: Final = timedelta(seconds=1)
 FAILURES_MAX: Final = 12
 BACKOFF_BASE: Final = timedelta(seconds=1)

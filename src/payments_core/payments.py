@@ -8,7 +8,7 @@ Each call raises what `payments_core.errors` draws.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
@@ -32,6 +32,7 @@ from payments_core.ports import (
     UnitOfWork,
     Views,
 )
+from payments_core.schedules import Schedules
 from payments_core.units import Act, Answer, Made, Units, turn_at
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
@@ -95,6 +96,7 @@ class Ports:
     clock: Clock
     entropy: Entropy
     encode: Encode = encode_json
+    schedules: Schedules = field(default_factory=Schedules)
 
 
 class Payments:
@@ -115,7 +117,9 @@ class Payments:
         )
         self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
         self.read = Reader(views=ports.views, clock=ports.clock)
-        self.processor = Processor(units=self._units, clock=ports.clock, gateways=ports.gateways)
+        self.processor = Processor(
+            units=self._units, clock=ports.clock, gateways=ports.gateways, lookups=ports.schedules.lookups
+        )
 
     def check(self, command: Command, *, livemode: bool = False) -> None:
         """Raise Invalid with all that is wrong with a command, as far as it alone tells; nothing is done.
@@ -286,7 +290,8 @@ class Payments:
 
     async def deliver(self, claimed: ClaimedDelivery) -> None:
         """Make one attempt at a claimed delivery. Raises LeaseLost."""
-        await deliver_webhook(self._units, self._ports.notifier, self._ports.clock, claimed)
+        ports = self._ports
+        await deliver_webhook(self._units, ports.notifier, ports.clock, claimed, ports.schedules.deliveries)
 
     # ── what they share ───────────────────────────────────────────────────────────────────────────────────────────
 

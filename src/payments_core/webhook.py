@@ -190,13 +190,19 @@ class Delivery:
         return self._end(DeliveryStatus.CANCELED, attempt)
 
     def fail(
-        self, attempt: DeliveryAttempt, *, now: datetime, retry_after: timedelta | None, jitter: float
+        self,
+        attempt: DeliveryAttempt,
+        *,
+        now: datetime,
+        retry_after: timedelta | None,
+        jitter: float,
+        schedule: Sequence[timedelta] = RETRY_SCHEDULE,
     ) -> Delivery:
         """Return the delivery that is due again, counted from now, or exhausted; `jitter` is random from -1 to 1."""
         tries = self.tries + 1
-        if tries >= len(RETRY_SCHEDULE):
+        if tries >= len(schedule):
             return self._end(DeliveryStatus.EXHAUSTED, attempt)
-        step = RETRY_SCHEDULE[tries]
+        step = schedule[tries]
         wait = step * (1 + JITTER * jitter)
         if retry_after is not None:
             wait = max(wait, min(retry_after, step * RETRY_AFTER_STEPS_MAX))

@@ -60,7 +60,7 @@ class Worker:
 
     `sweep` claims and starts what there is room for; `heartbeat` keeps the leases of what is under way; `stop` ends.
     `wake` is called when something was finished, because that may have made more work or more room; `job_ended` hears
-    of every try at a job.
+    of every try at a job. What is claimed is held for `lease` from the claim or the last heartbeat on.
     """
 
     def __init__(
@@ -71,12 +71,14 @@ class Worker:
         *,
         wake: Callable[[], None],
         job_ended: JobEnded = _nobody_counts,
+        lease: timedelta = LEASE,
     ) -> None:
         self._payments = payments
         self._claims = claims
         self._clock = clock
         self._wake = wake
         self._tell = job_ended
+        self._lease = lease
         # By claim, not by id: this worker itself may claim again what it lost by a pause longer than the lease.
         self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[End]]] = {}
         self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[End]]] = {}
@@ -109,7 +111,7 @@ class Worker:
         if self.in_flight:
             jobs = [job for job, _ in self._jobs.values()]
             deliveries = [claimed.delivery for claimed, _ in self._deliveries.values()]
-            await self._claims.extend(jobs, deliveries, until=self._clock.now() + LEASE)
+            await self._claims.extend(jobs, deliveries, until=self._clock.now() + self._lease)
 
     async def stop(self, *, patience: timedelta) -> None:
         """Let what is under way end for so long, then break it off and hand it back: somebody else does it again."""
@@ -131,7 +133,7 @@ class Worker:
         limit = min(CLAIM_BATCH_MAX, JOBS_IN_FLIGHT_MAX - len(self._jobs))
         if limit <= 0:
             return False
-        claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=LEASE)
+        claimed = await self._claims.claim_jobs(at=self._clock.now(), limit=limit, lease=self._lease)
         for job in claimed:
             work = _guarded(self._payments.processor.process(job), f"job {job.id}")
             task = asyncio.create_task(self._or_handed_back(work, job))
@@ -147,7 +149,7 @@ class Worker:
         claimed = await self._claims.claim_deliveries(
             at=self._clock.now(),
             limit=limit,
-            lease=LEASE,
+            lease=self._lease,
             limits_each=room,
             limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
         )

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -45,6 +46,13 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
         ("webhook_allow_http", "on", True),
         ("webhook_allow_http", "False", False),
         ("webhook_ports", "443, 8080", frozenset({443, 8080})),
+        (
+            "webhook_schedule",
+            "0s, 5m,2h,1d",
+            (timedelta(0), timedelta(minutes=5), timedelta(hours=2), timedelta(days=1)),
+        ),
+        ("lookup_schedule", "1s", (timedelta(seconds=1),)),
+        ("lease_seconds", "4", 4),
         ("registration", "closed", "closed"),
         ("metrics_port", "0", 0),
         ("metrics_host", "0.0.0.0", "0.0.0.0"),
@@ -71,6 +79,10 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
         ("metrics_port", "-1", '"-1" is not a number from 0 to 65535'),
         ("metrics_port", "٣", '"٣" is not a number from 0 to 65535'),
         ("metrics_host", "not a host", '"not a host" is neither an address nor a host name'),
+        ("webhook_schedule", "5s,,1m", '"" is not a time such as 5s, 30m, 2h or 1d, of at most 30 days'),
+        ("webhook_schedule", ",".join(["1s"] * 51), "51 steps are more than the 50 allowed"),
+        ("lookup_schedule", "31d", '"31d" is not a time such as 5s, 30m, 2h or 1d, of at most 30 days'),
+        ("lease_seconds", "3", '"3" is not a number from 4 to 3600'),
         ("webhook_ports", "443,", '"" is not a number from 1 to 65535'),
         ("webhook_allowed_networks", "10.0.0.1/8", '"10.0.0.1/8" is not a network such as 10.0.0.0/8 or ::1/128'),
         ("webhook_allow_http", "maybe", '"maybe" is neither on nor off'),

@@ -14,6 +14,7 @@ from adapters.memory.store import MemoryStore
 from adapters.memory.tokens import MemoryAccessTokens
 from payments_core import Payments, Ports
 from payments_core.ports import Clock, Entropy, Gateway, Notifier, Passwords
+from payments_core.schedules import Schedules
 from payments_core.worker import Worker
 
 
@@ -24,6 +25,7 @@ def memory_payments(
     passwords: Passwords | None = None,
     clock: Clock | None = None,
     entropy: Entropy = os.urandom,
+    schedules: Schedules = Schedules(),  # noqa: B008 - frozen
 ) -> tuple[Payments, Worker]:
     """Return the facade and its worker over an empty store in memory; what isn't given is the simplest there is.
 
@@ -44,6 +46,7 @@ def memory_payments(
             doorbell=MemoryDoorbell(),
             clock=clock,
             entropy=entropy,
+            schedules=schedules,
         )
     )
     return payments, Worker(payments, store.claims, clock, wake=MemoryDoorbell().ring)

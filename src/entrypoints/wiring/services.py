@@ -33,6 +33,7 @@ from entrypoints.settings import Settings, SettingsError, needed
 from entrypoints.wiring.shared import Shared, alone, over_redis
 from payments_core import Payments, Ports
 from payments_core.ports import Clock, Credentials, Notifier, Passwords
+from payments_core.schedules import Schedules
 
 ISSUER: Final = "payments-core"
 AUDIENCE: Final = "payments-core"
@@ -148,6 +149,7 @@ def _services(
         clock=clock,
         entropy=os.urandom,
         encode=encode,
+        schedules=Schedules(lookups=settings.lookup_schedule, deliveries=settings.webhook_schedule),
     )
     return Services(
         settings=settings,

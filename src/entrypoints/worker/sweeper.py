@@ -11,7 +11,7 @@ from typing import Final
 
 from entrypoints.services import Bell, Services
 from payments_core.errors import Unavailable
-from payments_core.job import HEARTBEAT, SWEEP_EVERY
+from payments_core.job import HEARTBEATS_PER_LEASE, SWEEP_EVERY
 from payments_core.worker import Worker
 
 JITTER: Final = 0.2
@@ -40,6 +40,7 @@ def make_worker(services: Services, *, wake: Callable[[], None]) -> Worker:
         services.clock,
         wake=wake,
         job_ended=lambda job, end: services.metrics.job_ended(job.kind, end),
+        lease=services.settings.lease,
     )
 
 
@@ -63,7 +64,7 @@ async def run_worker(
     stop = stop or asyncio.Event()
     worker = make_worker(services, wake=bell.ring)
     sweeping = _start(_Sweeper(worker, bell, stop, sweep_every, swept).run(), "sweeper")
-    beating = _start(_beat(worker), "heartbeat")
+    beating = _start(_beat(worker, services.settings.lease / HEARTBEATS_PER_LEASE), "heartbeat")
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait({stopping, sweeping, beating}, return_when=asyncio.FIRST_COMPLETED)
@@ -86,9 +87,9 @@ def _start(work: Coroutine[object, object, None], name: str) -> asyncio.Task[Non
     return asyncio.create_task(work, name=name)
 
 
-async def _beat(worker: Worker) -> None:
+async def _beat(worker: Worker, every: timedelta) -> None:
     while True:
-        await asyncio.sleep(HEARTBEAT.total_seconds())
+        await asyncio.sleep(every.total_seconds())
         try:
             await worker.heartbeat()
         except Unavailable as error:

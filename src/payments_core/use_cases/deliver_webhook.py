@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -22,7 +23,9 @@ GONE: Final = 410
 _log = logging.getLogger(__name__)
 
 
-async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claimed: ClaimedDelivery) -> None:
+async def deliver_webhook(
+    units: Units, notifier: Notifier, clock: Clock, claimed: ClaimedDelivery, schedule: Sequence[timedelta]
+) -> None:
     """Sign and post the event, no unit open, then record the attempt in one.
 
     Raises LeaseLost where the claim ran out meanwhile and somebody else has it.
@@ -34,7 +37,7 @@ async def deliver_webhook(units: Units, notifier: Notifier, clock: Clock, claime
         # Not recorded, it would be tried again at each end of its lease, for ever.
         _log.exception("delivery %s could not be attempted", claimed.delivery.id)
         reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
-    act = partial(record_attempt, claimed=claimed, reply=reply, at=at)
+    act = partial(record_attempt, claimed=claimed, reply=reply, at=at, schedule=schedule)
     on = turn_at(claimed.delivery.merchant, "delivery", claimed.delivery.id)
     delivery = await units.run_behind(act, on=on)
     if not _is_received(reply):
@@ -61,7 +64,13 @@ async def _post(notifier: Notifier, claimed: ClaimedDelivery, at: datetime) -> A
 
 
 async def record_attempt(
-    work: UnitOfWork, moment: Moment, *, claimed: ClaimedDelivery, reply: Answered | Unreached, at: datetime
+    work: UnitOfWork,
+    moment: Moment,
+    *,
+    claimed: ClaimedDelivery,
+    reply: Answered | Unreached,
+    at: datetime,
+    schedule: Sequence[timedelta],
 ) -> Delivery:
     """Record what came back, when the delivery is due again, and what that says of the endpoint; return the delivery.
 
@@ -80,9 +89,9 @@ async def record_attempt(
         if endpoint.url == claimed.endpoint.url:
             _save_if_changed(work, endpoint, endpoint.succeeded())
     elif endpoint.url != claimed.endpoint.url:
-        tried = _failed(moment, delivery, attempt, reply)
+        tried = _failed(moment, delivery, attempt, reply, schedule)
     else:
-        tried = _failed_at(work, moment, delivery, attempt, endpoint, reply)
+        tried = _failed_at(work, moment, delivery, attempt, endpoint, reply, schedule)
     work.deliveries.save(tried)
     return tried
 
@@ -94,6 +103,7 @@ def _failed_at(
     attempt: DeliveryAttempt,
     endpoint: Endpoint,
     reply: Answered | Unreached,
+    schedule: Sequence[timedelta],
 ) -> Delivery:
     """Return the delivery that failed, and hold that against its endpoint."""
     failing = endpoint.failed(at=attempt.at)
@@ -104,14 +114,20 @@ def _failed_at(
         record_endpoint_event(work, moment, EventType.WEBHOOK_DISABLED, disabled, request_id=None)
         return delivery.cancel(attempt)
     _save_if_changed(work, endpoint, failing)
-    return _failed(moment, delivery, attempt, reply)
+    return _failed(moment, delivery, attempt, reply, schedule)
 
 
-def _failed(moment: Moment, delivery: Delivery, attempt: DeliveryAttempt, reply: Answered | Unreached) -> Delivery:
+def _failed(
+    moment: Moment,
+    delivery: Delivery,
+    attempt: DeliveryAttempt,
+    reply: Answered | Unreached,
+    schedule: Sequence[timedelta],
+) -> Delivery:
     seconds = reply.retry_after_seconds if isinstance(reply, Answered) else None
     retry_after = None if seconds is None else timedelta(seconds=seconds)
     jitter = int.from_bytes(moment.secret(4), "big") / 2**31 - 1
-    return delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter)
+    return delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter, schedule=schedule)
 
 
 async def _endpoint(work: UnitOfWork, delivery: Delivery) -> Endpoint | None:

@@ -8,9 +8,9 @@ committed before it is made, too: from the last one on the gateway's quiet perio
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -38,11 +38,12 @@ class GatewayMisconfigured(PaymentsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """Does jobs. `gateways` has one for each mode that is open."""
+    """Does jobs. `gateways` has one for each mode that is open; `lookups` is the schedule of look-ups."""
 
     units: Units
     clock: Clock
     gateways: Mapping[bool, Gateway]
+    lookups: Sequence[timedelta]
 
     async def process(self, job: Job) -> None:
         """Do what the job says, as far as it can be done now; an unforeseen error makes it due again with backoff.
@@ -77,7 +78,7 @@ class Processor:
         sighting = await self._submit_or_look_up(gateway, job, prepared)
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
-        settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting)
+        settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting, lookups=self.lookups)
         await self.units.run_behind(settle, on=turn_at(job.merchant, "transaction", attempt.transaction))
 
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:

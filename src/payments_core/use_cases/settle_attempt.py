@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -20,9 +21,18 @@ LATE_APPROVAL: Final = "the gateway approved a refund that had failed"
 
 
 async def settle_attempt(
-    work: UnitOfWork, moment: Moment, *, job: Job, attempt_id: AttemptId, sighting: Sighting
+    work: UnitOfWork,
+    moment: Moment,
+    *,
+    job: Job,
+    attempt_id: AttemptId,
+    sighting: Sighting,
+    lookups: Sequence[timedelta],
 ) -> None:
-    """Record a sighting: close the attempt and its subject, correct what was closed otherwise, or look again later."""
+    """Record a sighting: close the attempt and its subject, correct what was closed otherwise, or look again later.
+
+    `lookups` is the schedule of look-ups.
+    """
     attempt = await work.attempts.get(job.merchant, attempt_id)
     transaction = await work.transactions.get(job.merchant, job.livemode, attempt.transaction)
     refund = None if attempt.refund is None else await work.refunds.get(job.merchant, job.livemode, attempt.refund)
@@ -36,7 +46,7 @@ async def settle_attempt(
                 await _decline(work, moment, attempt, transaction, refund, sighting)
             _end(work, moment, job, again)
         case Pending() | Unknown() | NotSeen():
-            _look_again(work, moment, job, attempt, transaction, refund, sighting)
+            _look_again(work, moment, job, attempt, transaction, refund, sighting, lookups)
         case Misconfigured():
             raise AssertionError("a gateway that refuses us settles nothing")
 
@@ -91,11 +101,12 @@ def _look_again(
     transaction: Transaction,
     refund: Refund | None,
     sighting: Pending | Unknown | NotSeen,
+    lookups: Sequence[timedelta],
 ) -> None:
     """Plan the next look by the schedule. At its end a closed attempt stays as it was; an open one needs a person."""
     # The call itself, which may have been the first, is not a look-up.
     looked = attempt if attempt.state is AttemptState.PREPARED else attempt.looked_up()
-    wait = looked.next_lookup_after()
+    wait = looked.next_lookup_after(lookups)
     if attempt.is_open:
         state, reason, detail, reference = _still_open(sighting)
         if wait is None:

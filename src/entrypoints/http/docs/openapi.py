@@ -23,7 +23,7 @@ Part: TypeAlias = dict[str, Any]
 
 _REF: Final = "#/components/schemas/{name}"
 _SENT_AGAIN: Final = (
-    f"Not received: it is sent again, {len(RETRY_SCHEDULE)} attempts in all over about "
+    f"Not received: it is sent again, by default {len(RETRY_SCHEDULE)} attempts in all over about "
     f"{round(sum(RETRY_SCHEDULE, start=timedelta()) / timedelta(days=1))} days."
 )
 _ALWAYS: Final = ("bad_request", "invalid_request", "internal_error", "unavailable")
