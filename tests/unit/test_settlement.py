@@ -32,6 +32,7 @@ from payments_core.job import LEASE, PUT_OFF
 from payments_core.testing.builders import NOW
 from payments_core.transaction import Status
 from payments_core.use_cases import process_job
+from payments_core.use_cases.process_job import CALL_WITHIN
 from payments_core.values import Json, encode_json
 from payments_core.worker import Worker
 
@@ -153,11 +154,40 @@ async def test_a_refund_is_not_said_to_have_never_arrived_just_after_it_was_sent
     await shop.refund(id, Misconfigured(why="the secret key is wrong"), Unknown(why="cut"))
     await shop.later(PUT_OFF)
     await reverse(shop, id)
-    shop.gateway.says.extend([NotSeen(), NotSeen()])
+    shop.gateway.says.extend([NotSeen(), NotSeen(), NotSeen()])
     await shop.later(LOOKUP_SCHEDULE[0])
     assert await shop.show(id, "amount_refund_pending") == ("10.00",)
+    # The quiet period is over, but not for a call that was made as late as one may be.
     await shop.later(LOOKUP_SCHEDULE[1])
+    assert await shop.show(id, "amount_refund_pending") == ("10.00",)
+    await shop.later(LOOKUP_SCHEDULE[2])
     assert await shop.show(id, "amount_refunded", "amount_refund_pending") == ("0.00", "0.00")
+
+
+class TestAWorkerThatStoodStillBeforeItsCall:
+    """Somebody else may have decided meanwhile that the call will never arrive."""
+
+    @pytest.mark.parametrize("seconds", [CALL_WITHIN.total_seconds() + 1, -1.0])
+    async def test_does_not_make_it(self, shop: Shop, seconds: float) -> None:
+        processor = replace(shop.payments.processor, clock=HandClock(shop.clock.now() + timedelta(seconds=seconds)))
+        id = await shop.payments.pay(shop.caller, Pay(payment_key=shop.channel, amount="10.00", currency="USD"))
+        [job] = await shop.worker._claims.claim_jobs(at=shop.clock.now(), limit=1, lease=LEASE)
+        await processor.process(job)
+        assert shop.gateway.submitted == []
+        assert await shop.show(TransactionId(str(id.resource)), "status", "status_reason") == (
+            "processing",
+            "outcome_unknown",
+        )
+
+    async def test_leaves_it_to_be_looked_up_and_made_later(self, shop: Shop) -> None:
+        processor = replace(shop.payments.processor, clock=HandClock(shop.clock.now() + 2 * CALL_WITHIN))
+        id = await shop.payments.pay(shop.caller, Pay(payment_key=shop.channel, amount="10.00", currency="USD"))
+        [job] = await shop.worker._claims.claim_jobs(at=shop.clock.now(), limit=1, lease=LEASE)
+        await processor.process(job)
+        shop.gateway.says.append(NotSeen())
+        await shop.later(LOOKUP_SCHEDULE[1])
+        assert len(shop.gateway.submitted) == 1
+        assert await shop.show(TransactionId(str(id.resource)), "status") == ("succeeded",)
 
 
 async def test_who_lost_a_job_does_not_call_the_gateway_for_it(shop: Shop) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from payments_core.attempt import Attempt, AttemptKind, AttemptState
@@ -50,10 +51,11 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prep
     return await _prepare_refund(work, moment, job)
 
 
-async def note_call(work: UnitOfWork, moment: Moment, *, job: Job, attempt: Attempt) -> None:
-    """Write down that the gateway is about to be called once more."""
+async def note_call(work: UnitOfWork, moment: Moment, *, job: Job, attempt: Attempt) -> datetime:
+    """Write down that the gateway is about to be called once more; return when."""
     work.jobs.expect(job)
     work.attempts.save(attempt.call(moment.now))
+    return moment.now
 
 
 async def _charge_is_gone(work: UnitOfWork, job: Job, attempt: Attempt) -> bool:

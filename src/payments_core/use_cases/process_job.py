@@ -30,6 +30,11 @@ GATEWAY_SECONDS_MAX: Final = 60.0
 """For one call. Adapters have shorter bounds of their own; this one is for those that fail to."""
 
 
+CALL_WITHIN: Final = timedelta(seconds=10)
+"""Of a call's being written down it is made, or not at all: a process may stand still between the two, for longer than
+its lease, and somebody else decide meanwhile that the call will never arrive."""
+
+
 class GatewayMisconfigured(PaymentsError):
     """The gateway refused us, not the payment: nothing moved, and a person has to mend it."""
 
@@ -84,22 +89,28 @@ class Processor:
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
         attempt, submission = prepared.attempt, submission_of(prepared.attempt)
         if prepared.is_new:
-            return await _bounded(gateway.submit(submission))
+            return await self._submit(gateway, submission, attempt.called_at)
         now = self.clock.now()
         may_repeat = may_submit(attempt, gateway.capabilities, now) and not prepared.charge_gone
         if attempt.state is not AttemptState.PREPARED or not may_repeat:
             sighting = await _bounded(gateway.lookup(submission))
-            quiet = now - attempt.called_at >= gateway.capabilities.quiet_period
-            if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
+            quiet_for = now - attempt.called_at - gateway.capabilities.quiet_period
+            if not isinstance(sighting, NotSeen) or not attempt.is_open or quiet_for < timedelta(0):
                 return sighting
-            if prepared.charge_gone:
+            if prepared.charge_gone and quiet_for >= CALL_WITHIN:
                 # It never arrived, and is not to be sent any more.
                 return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
             if not may_repeat:
                 return sighting
-        await self.units.run_behind(
+        called_at = await self.units.run_behind(
             partial(note_call, job=job, attempt=attempt), on=turn_at(job.merchant, "job", job.id)
         )
+        return await self._submit(gateway, submission, called_at)
+
+    async def _submit(self, gateway: Gateway, submission: Submission, called_at: datetime) -> Sighting:
+        """Make the call that was written down for `called_at`, unless this process has stood still since then."""
+        if not timedelta(0) <= self.clock.now() - called_at <= CALL_WITHIN:
+            return Unknown(why="the call was not made in time, and so not at all")
         return await _bounded(gateway.submit(submission))
 
     async def _save(self, changed: partial[Job]) -> None:
