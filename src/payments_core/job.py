@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
+from payments_core.errors import Conflict
 from payments_core.ids import JobId, MerchantId
 
 CLAIM_BATCH_MAX: Final = 100
@@ -27,6 +28,15 @@ class JobKind(StrEnum):
 
     CHARGE = "charge"
     REFUND = "refund"
+
+
+class JobState(StrEnum):
+    """What a job waits for: a worker, the worker that holds it, its time, or a person."""
+
+    DUE = "due"
+    LEASED = "leased"
+    WAITING = "waiting"
+    DEAD = "dead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,23 @@ class Job:
     lease_token: int = 0
     lease_expires_at: datetime | None = None
     request_id: str | None = None
+
+    def state_at(self, at: datetime) -> JobState:
+        """Return what the job waits for at that time."""
+        if self.dead_at is not None:
+            return JobState.DEAD
+        if self.lease_expires_at is not None and self.lease_expires_at > at:
+            return JobState.LEASED
+        return JobState.DUE if self.due_at <= at else JobState.WAITING
+
+    def revive(self, *, at: datetime) -> Job:
+        """Return the dead job, due now with all its tries before it; what it died of is kept until it goes well.
+
+        Raises Conflict (`job_not_dead`).
+        """
+        if self.dead_at is None:
+            raise Conflict("job_not_dead", f"The job is {self.state_at(at)}: only a dead one can be revived.")
+        return replace(self, due_at=at, failures=0, dead_at=None, lease_expires_at=None)
 
     def again(self, *, due_at: datetime) -> Job:
         """Return the job, handed back and due later: it went well, and there is more to do."""

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
-from payments_core.attempt import Attempt
+from payments_core.attempt import Attempt, AttemptState
 from payments_core.event import Event, EventType
 from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
 from payments_core.idempotency import Record
@@ -24,13 +24,14 @@ from payments_core.ids import (
     DeliveryId,
     EndpointId,
     EventId,
+    JobId,
     MerchantId,
     PaymentKeyId,
     RefundId,
     SessionId,
     TransactionId,
 )
-from payments_core.job import Job
+from payments_core.job import Job, JobState
 from payments_core.limits import Allowance, Limit
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.page import Position, Slice
@@ -248,6 +249,10 @@ class Events(Protocol):
 
 
 class Jobs(Protocol):
+    async def get(self, merchant: MerchantId, id: JobId, /) -> Job:
+        """Return the merchant's job, or raise NotFound: one that is done is gone."""
+        ...
+
     def add(self, job: Job, /) -> None:
         """Remember a new job."""
         ...
@@ -441,6 +446,48 @@ class Views(Protocol):
 
     async def revision(self, merchant: MerchantId, /) -> int:
         """Return the merchant's revision, never older than what was committed before the call. Raises NotFound."""
+        ...
+
+
+# ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """None means: any."""
+
+    state: JobState | None = None
+    merchant: MerchantId | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptFilter:
+    """None means: any."""
+
+    state: AttemptState | None = None
+    merchant: MerchantId | None = None
+
+
+class Oversight(Protocol):
+    """What staff see, over all merchants and both modes: a port of its own, so that a merchant's code path has none.
+
+    Lists go by merchant, in the order of their ids, and of each merchant the oldest first; the keys of their slices
+    are the merchant's id, `/` and the thing's. A filter that matches rarely may give a short slice with a key to read
+    on from; dead jobs, and attempts that need review, are found at once however many others there are.
+    """
+
+    async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
+        """List jobs by what they wait for at that time."""
+        ...
+
+    async def job(self, id: JobId, /) -> Job:
+        """Return the job, or raise NotFound: one that is done is gone."""
+        ...
+
+    async def attempts(self, window: Window, filter: AttemptFilter, /) -> Slice[Attempt]: ...
+
+    async def attempt(self, id: AttemptId, /) -> Attempt:
+        """Return the attempt, or raise NotFound."""
         ...
 
 

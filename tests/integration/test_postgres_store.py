@@ -31,6 +31,7 @@ from payments_core.testing.builders import (
 )
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
+from payments_core.testing.oversight import OversightContract
 from payments_core.testing.store import StoreContract
 from payments_core.testing.subject import open_shop, put, read_all, stored, stored_transaction, write
 from payments_core.testing.views import ViewsContract
@@ -69,6 +70,10 @@ class TestPostgresViews(ViewsContract):
 
 
 class TestPostgresClaims(ClaimsContract):
+    """Supplies `store`."""
+
+
+class TestPostgresOversight(OversightContract):
     """Supplies `store`."""
 
 

@@ -7,6 +7,7 @@ import pytest
 from adapters.memory.store import MemoryStore
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
+from payments_core.testing.oversight import OversightContract
 from payments_core.testing.store import Store, StoreContract
 from payments_core.testing.views import ViewsContract
 
@@ -25,6 +26,10 @@ class TestMemoryViews(ViewsContract):
 
 
 class TestMemoryClaims(ClaimsContract):
+    pass
+
+
+class TestMemoryOversight(OversightContract):
     pass
 
 

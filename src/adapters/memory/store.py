@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 from adapters.memory.claims import MemoryClaims
 from adapters.memory.credentials import MemoryCredentials
+from adapters.memory.oversight import MemoryOversight
 from adapters.memory.state import State
 from adapters.memory.unit import MemoryUnitOfWork
 from adapters.memory.views import MemoryView
@@ -16,7 +17,7 @@ from payments_core.ports import Credentials, UnitOfWork, View
 
 
 class MemoryStore:
-    """The faces of a store: `begin` for units of work, `view` and `revision`, `claims`, `credentials`.
+    """The faces of a store: `begin` for units of work, `view` and `revision`, `claims`, `oversight`, `credentials`.
 
     Each read and each commit lets other tasks run first, so that races happen here as they do over a network; a
     commit itself checks and writes without waiting. It is for one event loop and for as long as the process lives.
@@ -25,6 +26,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._state = State()
         self.claims = MemoryClaims(self._state)
+        self.oversight = MemoryOversight(self._state)
         self.credentials: Credentials = MemoryCredentials(self._state)
 
     @asynccontextmanager

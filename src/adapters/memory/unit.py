@@ -18,7 +18,7 @@ from adapters.memory.shelves import (
     MemoryTransactions,
 )
 from adapters.memory.state import State
-from payments_core.errors import Duplicate, LeaseLost, StaleWrite
+from payments_core.errors import Duplicate, LeaseLost, NotFound, StaleWrite
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import JobId, MerchantId
@@ -44,11 +44,21 @@ class MemoryEvents:
 class MemoryJobs:
     """The port `Jobs`."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: State) -> None:
+        self._state = state
         self.added: list[Job] = []
         self.expected: list[Job] = []
         self.saved: dict[JobId, Job] = {}
         self.ended: dict[JobId, Job] = {}
+
+    async def get(self, merchant: MerchantId, id: JobId, /) -> Job:
+        """Return the merchant's job, or raise NotFound."""
+        await asyncio.sleep(0)
+        own = {job.id: job for job in (*self.added, *self.saved.values())}
+        found = None if id in self.ended else own.get(id) or self._state.jobs.get(id)
+        if found is None or found.merchant != merchant:
+            raise NotFound("There is nothing with this id.")
+        return found
 
     def add(self, job: Job, /) -> None:
         """Remember a new job."""
@@ -107,7 +117,7 @@ class MemoryUnitOfWork:
         self.endpoints = MemoryEndpoints(state)
         self.deliveries = MemoryDeliveries(state)
         self.events = MemoryEvents()
-        self.jobs = MemoryJobs()
+        self.jobs = MemoryJobs(state)
         self.idempotency = MemoryIdempotencyRecords(state)
         self._shelves = (
             self.merchants,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
+from adapters.memory.slices import cut
 from adapters.memory.state import Account, Table
 from payments_core.errors import NotFound
 from payments_core.event import Event
@@ -156,7 +157,7 @@ class MemoryView:
         else:
             indices = range(int(position.key) if position else 0, len(log))
         rows = (log[index] for index in indices if log[index].livemode is self._livemode)
-        return _cut((one for one in rows if _event_passes(one, filter)), window, lambda one: str(one.position))
+        return cut((one for one in rows if _event_passes(one, filter)), window, lambda one: str(one.position))
 
     async def record(self, key: str, /, *, at: datetime) -> Record:
         """Return what an idempotency key did, or raise NotFound."""
@@ -183,23 +184,7 @@ def _slice(table: Table[V], window: Window, wanted: Callable[[V], bool], key: Ca
         rows = table.oldest_first(above=position.key)
     else:
         rows = table.newest_first(below=position.key if position else None)
-    return _cut((row for row in rows if wanted(row)), window, key)
-
-
-def _cut(rows: Iterable[V], window: Window, key: Callable[[V], str]) -> Slice[V]:
-    """Make a slice of the rows that follow the position in reading order; one more than asked for tells the end."""
-    found = list(islice(rows, window.limit + 1))
-    more, items = len(found) > window.limit, found[: window.limit]
-    if window.position is not None and window.position.backwards:
-        items.reverse()
-        before, after = more, True
-    else:
-        before, after = window.position is not None, more
-    return Slice(
-        items=items,
-        before=key(items[0]) if items and before else None,
-        after=key(items[-1]) if items and after else None,
-    )
+    return cut((row for row in rows if wanted(row)), window, key)
 
 
 def _passes(one: Transaction, filter: TransactionFilter) -> bool:

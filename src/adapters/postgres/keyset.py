@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from sqlalchemy import Column, ColumnElement, FromClause, Select, select
+from sqlalchemy import Column, ColumnElement, FromClause, RowMapping, Select, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.mapping import Kind
@@ -17,6 +17,7 @@ T = TypeVar("T")
 
 SCAN_ROWS_MAX: Final = 10_000
 """How many rows a filter without an index may look at for one slice."""
+SEPARATOR: Final = "/"
 
 Filter: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
 """A condition on the rows of a table, or of a part of it."""
@@ -24,7 +25,10 @@ Filter: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[T]):
-    """A list: what an index finds (`within`, in the order of `key`), and what has to be looked at row by row."""
+    """A list: what an index finds (`within`, in the order of `key`), and what has to be looked at row by row.
+
+    A list over all merchants is in the order of `group` first, and its keys are both values with SEPARATOR between.
+    """
 
     kind: Kind[T]
     key: Column[Any]
@@ -32,6 +36,12 @@ class Listing(Generic[T]):
     filters: Sequence[Filter] = ()
     newest_first: bool = True
     scan_rows_max: int = SCAN_ROWS_MAX
+    group: Column[Any] | None = None
+
+    @property
+    def order(self) -> tuple[Column[Any], ...]:
+        """The columns by which the list is ordered."""
+        return (self.key,) if self.group is None else (self.group, self.key)
 
 
 async def read_slice(connection: AsyncConnection, listing: Listing[T], window: Window) -> Slice[T]:
@@ -40,7 +50,7 @@ async def read_slice(connection: AsyncConnection, listing: Listing[T], window: W
     looked_at = _beyond(listing, window.position, ascending=backwards == listing.newest_first)
     rows = (await connection.execute(_matching(listing, looked_at, window.limit + 1))).mappings().all()
     more, found = len(rows) > window.limit, rows[: window.limit]
-    keys = [str(row[listing.key.name]) for row in found]
+    keys = [_key_of(listing, row) for row in found]
     first, last = (keys[0], keys[-1]) if keys else (None, None)
     onward = last if more else None
     if not more and listing.filters:
@@ -58,9 +68,11 @@ async def read_slice(connection: AsyncConnection, listing: Listing[T], window: W
 def _beyond(listing: Listing[T], position: Position | None, *, ascending: bool) -> Select[Any]:
     statement = select(listing.kind.table).where(*listing.within)
     if position is not None:
-        key = listing.key.type.python_type(position.key)
-        statement = statement.where(listing.key > key if ascending else listing.key < key)
-    return statement.order_by(listing.key.asc() if ascending else listing.key.desc())
+        texts = position.key.split(SEPARATOR) if listing.group is not None else [position.key]
+        values = [column.type.python_type(text) for column, text in zip(listing.order, texts, strict=True)]
+        place, given = tuple_(*listing.order), tuple_(*values)
+        statement = statement.where(place > given if ascending else place < given)
+    return statement.order_by(*(column.asc() if ascending else column.desc() for column in listing.order))
 
 
 def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select[Any]:
@@ -73,5 +85,10 @@ def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select
 
 async def _key_at(connection: AsyncConnection, listing: Listing[T], looked_at: Select[Any], offset: int) -> str | None:
     """Return the key of a row that was looked at, by its place, if so many were."""
-    key = await connection.scalar(looked_at.with_only_columns(listing.key).offset(offset).limit(1))
-    return None if key is None else str(key)
+    rows = await connection.execute(looked_at.with_only_columns(*listing.order).offset(offset).limit(1))
+    row = rows.mappings().first()
+    return None if row is None else _key_of(listing, row)
+
+
+def _key_of(listing: Listing[T], row: RowMapping) -> str:
+    return SEPARATOR.join(str(row[column.name]) for column in listing.order)

@@ -18,6 +18,7 @@ from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.errors import translated
 from adapters.postgres.mapping import kinds
+from adapters.postgres.oversight import PostgresOversight
 from adapters.postgres.read_back import was_written
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view, read_revision
@@ -34,7 +35,7 @@ UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
-    """Units of work, views, claims and credentials over one engine, which its owner disposes of.
+    """Units of work, views, claims, oversight and credentials over one engine, which its owner disposes of.
 
     Whatever the driver raises comes out as StaleWrite, Duplicate, Unavailable or OutcomeUnknown, or as `Rejected`,
     which is a defect.
@@ -47,6 +48,7 @@ class PostgresStore:
         self._kinds: Final = kinds(vault)
         self._turns: Final = Mutexes()
         self.claims: Final = PostgresClaims(self._single, self._kinds)
+        self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
 
     # ── units of work

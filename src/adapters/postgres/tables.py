@@ -328,6 +328,13 @@ attempts: Final = Table(
     CheckConstraint("amount_minor > 0", name="amount"),
     CheckConstraint(f"(kind = '{AttemptKind.REFUND}') = (refund_id IS NOT NULL)", name="refund"),
 )
+# Few, and looked for among all there are.
+Index(
+    "ix_attempts_needs_review",
+    attempts.c.merchant_id,
+    attempts.c.id,
+    postgresql_where=text(f"state = '{AttemptState.NEEDS_REVIEW}'"),
+)
 
 endpoints: Final = Table(
     "endpoints",
@@ -433,7 +440,7 @@ jobs: Final = Table(
     _one_of("kind", JobKind),
 )
 Index("ix_jobs_due", jobs.c.due_at, postgresql_where=jobs.c.dead_at.is_(None))
-Index("ix_jobs_dead", jobs.c.dead_at, postgresql_where=jobs.c.dead_at.is_not(None))
+Index("ix_jobs_dead", jobs.c.merchant_id, jobs.c.id, postgresql_where=jobs.c.dead_at.is_not(None))
 
 idempotency_records: Final = Table(
     "idempotency_records",

@@ -21,6 +21,7 @@ from payments_core.ids import (
     AttemptId,
     DeliveryId,
     EndpointId,
+    JobId,
     MerchantId,
     PaymentKeyId,
     RefundId,
@@ -259,6 +260,11 @@ class PostgresJobs(Part[Job]):
         super().__init__(writes, read)
         self._done: Final = done
         self._expected: Final = expected
+
+    async def get(self, merchant: MerchantId, id: JobId, /) -> Job:
+        if self._done.own(merchant, id) is not None:
+            raise NotFound(NOTHING)
+        return await self._get(merchant, id)
 
     def expect(self, job: Job, /) -> None:
         self._expected.append(job)

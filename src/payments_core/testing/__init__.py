@@ -6,6 +6,7 @@ from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.gateway import GatewayContract, GatewayUnderTest
 from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
 from payments_core.testing.notifier import NotifierContract, NotifierUnderTest
+from payments_core.testing.oversight import OversightContract
 from payments_core.testing.passwords import PasswordsContract
 from payments_core.testing.store import Store, StoreContract
 from payments_core.testing.tokens import AccessTokensContract
@@ -21,6 +22,7 @@ __all__ = [
     "GatewayUnderTest",
     "NotifierContract",
     "NotifierUnderTest",
+    "OversightContract",
     "PasswordsContract",
     "RateLimitsContract",
     "RateLimitsUnderTest",

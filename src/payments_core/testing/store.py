@@ -16,13 +16,16 @@ from __future__ import annotations
 
 from payments_core.testing.apart import ApartContract
 from payments_core.testing.deliveries import DeliveriesContract
+from payments_core.testing.jobs import JobsContract
 from payments_core.testing.round_trips import RoundTripsContract
 from payments_core.testing.subject import Store
 from payments_core.testing.uniqueness import UniquenessContract
 from payments_core.testing.units import UnitsContract
 
 
-class StoreContract(UnitsContract, ApartContract, UniquenessContract, RoundTripsContract, DeliveriesContract):
+class StoreContract(
+    UnitsContract, ApartContract, UniquenessContract, RoundTripsContract, DeliveriesContract, JobsContract
+):
     """Adapters supply `store`."""
 
 

@@ -15,7 +15,7 @@ from payments_core.idempotency import Record
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.page import Position, Slice
-from payments_core.ports import Claims, Credentials, UnitOfWork, Views, Window
+from payments_core.ports import Claims, Credentials, Oversight, UnitOfWork, Views, Window
 from payments_core.refund import Refund
 from payments_core.testing import builders
 from payments_core.transaction import Transaction
@@ -36,6 +36,8 @@ class Store(Views, Protocol):
 
     @property
     def claims(self) -> Claims: ...
+    @property
+    def oversight(self) -> Oversight: ...
     @property
     def credentials(self) -> Credentials: ...
 

@@ -1,0 +1,78 @@
+"""What staff see in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TypeVar
+
+from adapters.memory.slices import cut
+from adapters.memory.state import State
+from payments_core.attempt import Attempt
+from payments_core.errors import NotFound
+from payments_core.ids import AttemptId, JobId
+from payments_core.job import Job
+from payments_core.page import Slice
+from payments_core.ports import AttemptFilter, JobFilter, Window
+
+T = TypeVar("T", Job, Attempt)
+
+
+class MemoryOversight:
+    """The port `Oversight`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
+        """List jobs by what they wait for at that time."""
+        await asyncio.sleep(0)
+        jobs = (
+            job
+            for job in self._state.jobs.values()
+            if filter.merchant in (None, job.merchant) and filter.state in (None, job.state_at(at))
+        )
+        return _slice(jobs, window)
+
+    async def job(self, id: JobId, /) -> Job:
+        """Return the job, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = self._state.jobs.get(id)
+        if found is None:
+            raise NotFound("There is nothing with this id.")
+        return found
+
+    async def attempts(self, window: Window, filter: AttemptFilter, /) -> Slice[Attempt]:
+        """List attempts."""
+        await asyncio.sleep(0)
+        attempts = (
+            attempt
+            for merchant, account in self._state.accounts.items()
+            if filter.merchant in (None, merchant)
+            for attempt in account.attempts.oldest_first()
+            if filter.state in (None, attempt.state)
+        )
+        return _slice(attempts, window)
+
+    async def attempt(self, id: AttemptId, /) -> Attempt:
+        """Return the attempt, or raise NotFound."""
+        await asyncio.sleep(0)
+        for account in self._state.accounts.values():
+            found = account.attempts.get(id)
+            if found is not None:
+                return found
+        raise NotFound("There is nothing with this id.")
+
+
+def _slice(things: Iterable[T], window: Window) -> Slice[T]:
+    position = window.position
+    backwards = position is not None and position.backwards
+    ordered = sorted(things, key=_key, reverse=backwards)
+    if position is not None:
+        ordered = [one for one in ordered if (_key(one) < position.key if backwards else _key(one) > position.key)]
+    return cut(ordered, window, _key)
+
+
+def _key(thing: Job | Attempt) -> str:
+    return f"{thing.merchant}/{thing.id}"

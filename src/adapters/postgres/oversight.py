@@ -1,0 +1,116 @@
+"""What staff see: jobs and attempts of all merchants, in the order of the primary key.
+
+Nothing that every payment writes has an index for it: a list of another state than those that wait for a person looks
+at so many rows at a time, and a single thing is looked for at each merchant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, TypeVar
+
+from sqlalchemy import ColumnElement, FromClause, and_, any_, func, not_, or_, select
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres.errors import NOTHING, translated
+from adapters.postgres.keyset import Filter, Listing, read_slice
+from adapters.postgres.mapping import Kind, Kinds
+from adapters.postgres.tables import attempts, jobs, merchants
+from payments_core.attempt import Attempt, AttemptState
+from payments_core.errors import NotFound
+from payments_core.ids import AttemptId, JobId, MerchantId
+from payments_core.job import Job, JobState
+from payments_core.page import Slice
+from payments_core.ports import AttemptFilter, JobFilter, Window
+
+T = TypeVar("T")
+
+_NEEDS_REVIEW: Final = attempts.c.state == AttemptState.NEEDS_REVIEW.value
+_DEAD: Final = jobs.c.dead_at.is_not(None)
+
+
+class PostgresOversight:
+    """Reads over all merchants; see `payments_core.ports.Oversight`."""
+
+    def __init__(self, single: AsyncEngine, kinds: Kinds) -> None:
+        self._single: Final = single
+        self._kinds: Final = kinds
+
+    async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
+        """List jobs by what they wait for at that time."""
+        dead = filter.state is JobState.DEAD
+        filters = [] if dead or filter.state is None else [_in_state(filter.state, at)]
+        return await self._slice(self._kinds.jobs, window, filter.merchant, [_DEAD] if dead else [], filters)
+
+    async def job(self, id: JobId, /) -> Job:
+        """Return the job, or raise NotFound."""
+        return await self._one(self._kinds.jobs, id)
+
+    async def attempts(self, window: Window, filter: AttemptFilter, /) -> Slice[Attempt]:
+        """List attempts."""
+        review = filter.state is AttemptState.NEEDS_REVIEW
+        filters = [] if review or filter.state is None else [_equals_state(filter.state)]
+        within = [_NEEDS_REVIEW] if review else []
+        return await self._slice(self._kinds.attempts, window, filter.merchant, within, filters)
+
+    async def attempt(self, id: AttemptId, /) -> Attempt:
+        """Return the attempt, or raise NotFound."""
+        return await self._one(self._kinds.attempts, id)
+
+    async def _slice(
+        self,
+        kind: Kind[T],
+        window: Window,
+        merchant: MerchantId | None,
+        within: Sequence[ColumnElement[bool]],
+        filters: Sequence[Filter],
+    ) -> Slice[T]:
+        columns = kind.table.c
+        own = [] if merchant is None else [columns.merchant_id == merchant]
+        listing = Listing(
+            kind=kind,
+            group=columns.merchant_id,
+            key=columns.id,
+            within=[*own, *within],
+            filters=filters,
+            newest_first=False,
+        )
+        with translated():
+            async with self._single.connect() as connection:
+                return await read_slice(connection, listing, window)
+
+    async def _one(self, kind: Kind[T], id: str) -> T:
+        columns = kind.table.c
+        every = func.array(select(merchants.c.id).scalar_subquery())
+        found = select(kind.table).where(columns.merchant_id == any_(every), columns.id == id)
+        with translated():
+            async with self._single.connect() as connection:
+                row = (await connection.execute(found)).mappings().first()
+        if row is None:
+            raise NotFound(NOTHING)
+        return kind.of_row(row)
+
+
+def _in_state(state: JobState, at: datetime) -> Filter:
+    """Tell what a living job waits for, as `Job.state_at` does."""
+
+    def condition(rows: FromClause) -> ColumnElement[bool]:
+        lease = rows.c.lease_expires_at
+        leased, due = and_(lease.is_not(None), lease > at), rows.c.due_at <= at
+        free = and_(rows.c.dead_at.is_(None), or_(lease.is_(None), lease <= at))
+        match state:
+            case JobState.DEAD:
+                return rows.c.dead_at.is_not(None)
+            case JobState.LEASED:
+                return and_(rows.c.dead_at.is_(None), leased)
+            case JobState.DUE:
+                return and_(free, due)
+            case JobState.WAITING:
+                return and_(free, not_(due))
+
+    return condition
+
+
+def _equals_state(state: AttemptState) -> Filter:
+    return lambda rows: rows.c.state == state.value
