@@ -31,6 +31,7 @@ from payments_core.use_cases.pay import Pay
 from payments_core.use_cases.refund_transaction import RefundTransaction
 from payments_core.use_cases.register_merchant import Register
 from payments_core.use_cases.replay_deliveries import Replay
+from payments_core.use_cases.resolve_attempt import Resolve
 
 __all__ = [
     "AddEndpoint",
@@ -58,6 +59,7 @@ __all__ = [
     "RefundTransaction",
     "Register",
     "Replay",
+    "Resolve",
     "RuleBroken",
     "Scope",
     "TooMany",

@@ -80,13 +80,13 @@ class Attempt:
         """Return the attempt whose call is about to be made again; write it down first."""
         return replace(self, called_at=at, updated_at=at)
 
-    def approve(self, reference: str, at: datetime) -> Attempt:
-        """Return the attempt that moved money."""
-        return replace(self, state=AttemptState.APPROVED, reference=reference, detail=None, lookups=0, updated_at=at)
+    def approve(self, reference: str, at: datetime, *, detail: str | None = None) -> Attempt:
+        """Return the attempt that moved money; `detail` says who said so where the gateway didn't."""
+        return replace(self, state=AttemptState.APPROVED, reference=reference, detail=detail, lookups=0, updated_at=at)
 
-    def decline(self, code: str, at: datetime) -> Attempt:
-        """Return the attempt that moved none."""
-        return replace(self, state=AttemptState.DECLINED, detail=code, lookups=0, updated_at=at)
+    def decline(self, detail: str, at: datetime) -> Attempt:
+        """Return the attempt that moved none; `detail` is the gateway's code, or what somebody said in its place."""
+        return replace(self, state=AttemptState.DECLINED, detail=detail, lookups=0, updated_at=at)
 
     def wait(self, state: AttemptState, detail: str | None, reference: str | None, at: datetime) -> Attempt:
         """Return the attempt whose outcome is still open, after one more look or the first call."""

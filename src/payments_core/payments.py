@@ -1,8 +1,8 @@
 """Payments: the use cases, assembled from ports. What HTTP, workers and other Python projects call.
 
 Commands of a merchant give an `Answer`, whose body is the public JSON; with `once` they have one effect for each
-idempotency key. Reads are in `payments.read`, jobs in `payments.processor`, recognition in `payments.authenticator`.
-Each call raises what `payments_core.errors` draws.
+idempotency key. Reads are in `payments.read`, jobs in `payments.processor`, recognition in `payments.authenticator`,
+what the people who run the service see and do in `payments.staff`. Each call raises what `payments_core.errors` draws.
 """
 
 from __future__ import annotations
@@ -27,12 +27,14 @@ from payments_core.ports import (
     Entropy,
     Gateway,
     Notifier,
+    Oversight,
     Passwords,
     RateLimits,
     UnitOfWork,
     Views,
 )
 from payments_core.schedules import Schedules
+from payments_core.staff import Staff
 from payments_core.units import Act, Answer, Made, Units, turn_at
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
@@ -86,6 +88,7 @@ class Ports:
 
     begin: Begin
     views: Views
+    oversight: Oversight
     credentials: Credentials
     passwords: Passwords
     tokens: AccessTokens
@@ -120,6 +123,7 @@ class Payments:
         self.processor = Processor(
             units=self._units, clock=ports.clock, gateways=ports.gateways, lookups=ports.schedules.lookups
         )
+        self.staff = Staff(units=self._units, oversight=ports.oversight, doorbell=ports.doorbell, clock=ports.clock)
 
     def check(self, command: Command, *, livemode: bool = False) -> None:
         """Raise Invalid with all that is wrong with a command, as far as it alone tells; nothing is done.

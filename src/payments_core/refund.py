@@ -31,7 +31,10 @@ REFUND_ALLOWED: Final[Mapping[RefundStatus, frozenset[RefundStatus]]] = {
     RefundStatus.SUCCEEDED: frozenset({RefundStatus.FAILED}),
     RefundStatus.FAILED: frozenset(),
 }
-"""What may follow what; succeeded to failed is a refund that came back (`returned`)."""
+"""What may follow what; succeeded to failed is a refund that came back (`returned`).
+
+Out of failed only a correction leads (`Refund.recover`).
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,18 @@ class Refund:
     def fail(self, *, at: datetime, failure: Failure) -> Refund:
         """Return the refund whose money did not go back, or came back."""
         return replace(self._to(RefundStatus.FAILED, at), failure=failure)
+
+    def recover(self, *, at: datetime, gateway_reference: str) -> Refund:
+        """Return the failed refund whose money went back after all: a correction, which needs evidence."""
+        assert self.status is RefundStatus.FAILED
+        return replace(
+            self,
+            status=RefundStatus.SUCCEEDED,
+            status_reason=None,
+            failure=None,
+            gateway_reference=gateway_reference,
+            updated_at=at,
+        )
 
     def doubt(self, *, at: datetime, reason: StatusReason | None) -> Refund:
         """Return the pending refund whose outcome nobody knows (yet), or knows to be under way (None)."""

@@ -190,10 +190,33 @@ class Transaction:
         pending = self.refund_pending_minor - amount.amount_minor
         return replace(self, refund_pending_minor=pending, updated_at=at)._with_fact(EventType.REFUND_FAILED, at)
 
-    def return_refund(self, amount: Money, *, at: datetime) -> tuple[Transaction, Fact]:
-        """Return the transaction whose refund had succeeded and came back."""
+    def return_refund(
+        self, amount: Money, *, at: datetime, detail: Mapping[str, Json] | None = None
+    ) -> tuple[Transaction, Fact]:
+        """Return the transaction whose refund had succeeded and came back; `detail` is made public."""
         refunded = self.refunded_minor - amount.amount_minor
-        return replace(self, refunded_minor=refunded, updated_at=at)._with_fact(EventType.REFUND_FAILED, at)
+        return replace(self, refunded_minor=refunded, updated_at=at)._with_fact(EventType.REFUND_FAILED, at, detail)
+
+    def recover_refund(
+        self, amount: Money, *, at: datetime, detail: Mapping[str, Json] | None = None
+    ) -> tuple[Transaction, Fact]:
+        """Return the transaction of which so much was given back by a refund that had failed; `detail` is made public.
+
+        Raises RuleBroken where not so much is left: the sum of refunds never exceeds the amount.
+        """
+        if self.status is not Status.SUCCEEDED:
+            raise RuleBroken(
+                "transaction_not_refundable", f"The transaction is {self.status}: nothing of it can have been refunded."
+            )
+        if amount.amount_minor > self.refundable_minor:
+            left = Money(amount_minor=self.refundable_minor, currency=self.amount.currency)
+            raise RuleBroken(
+                "refund_exceeds_amount",
+                f"The refund is of {amount.format()} {amount.currency.code}, and {left.format()} are left of the "
+                "transaction: other refunds took the rest after this one had failed.",
+            )
+        refunded = self.refunded_minor + amount.amount_minor
+        return replace(self, refunded_minor=refunded, updated_at=at)._with_fact(EventType.REFUND_SUCCEEDED, at, detail)
 
     def _to(self, status: Status, at: datetime) -> Transaction:
         if status not in ALLOWED[self.status]:

@@ -37,6 +37,7 @@ def memory_payments(
         Ports(
             begin=store.begin,
             views=store,
+            oversight=store.oversight,
             credentials=store.credentials,
             passwords=passwords or MemoryPasswords(entropy=entropy),
             tokens=MemoryAccessTokens(),

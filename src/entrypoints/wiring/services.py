@@ -139,6 +139,7 @@ def _services(
     ports = Ports(
         begin=store.begin,
         views=store,
+        oversight=store.oversight,
         credentials=credentials,
         passwords=passwords,
         tokens=JwtAccessTokens(keys.derive("access-token"), issuer=ISSUER, audience=AUDIENCE),

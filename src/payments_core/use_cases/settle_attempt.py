@@ -13,7 +13,7 @@ from payments_core.job import Job
 from payments_core.ports import UnitOfWork
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Failure, StatusReason, Transaction
-from payments_core.use_cases.settle_charge import fail_charge, succeed_charge
+from payments_core.use_cases.settle_charge import Source, fail_charge, succeed_charge
 from payments_core.use_cases.settle_refund import fail_refund, succeed_refund
 
 NOT_SEEN: Final = "the gateway has no such attempt yet"
@@ -56,7 +56,7 @@ async def _approve(
 ) -> None:
     if refund is None:
         work.attempts.save(attempt.approve(reference, moment.now))
-        await succeed_charge(work, moment, attempt, transaction, reference)
+        await succeed_charge(work, moment, attempt, transaction, reference, source=Source.GATEWAY)
     elif refund.status is RefundStatus.PENDING:
         work.attempts.save(attempt.approve(reference, moment.now))
         succeed_refund(work, moment, transaction, refund, reference, request_id=attempt.request_id)
@@ -73,17 +73,22 @@ async def _decline(
     refund: Refund | None,
     declined: Declined,
 ) -> None:
-    failure = Failure(
+    failure = failure_of(declined)
+    work.attempts.save(attempt.decline(declined.code, moment.now))
+    if refund is None:
+        await fail_charge(work, moment, attempt, transaction, failure, source=Source.GATEWAY)
+    else:
+        fail_refund(work, moment, transaction, refund, failure, request_id=attempt.request_id)
+
+
+def failure_of(declined: Declined) -> Failure:
+    """Return what a payment or refund that was declined shows."""
+    return Failure(
         code=declined.code,
         message=declined.message,
         gateway_code=declined.gateway_code,
         retryable=declined.retryable,
     )
-    work.attempts.save(attempt.decline(declined.code, moment.now))
-    if refund is None:
-        await fail_charge(work, moment, attempt, transaction, failure)
-    else:
-        fail_refund(work, moment, transaction, refund, failure, request_id=attempt.request_id)
 
 
 def _end(work: UnitOfWork, moment: Moment, job: Job, check_again_after: timedelta | None) -> None:

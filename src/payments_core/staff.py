@@ -1,0 +1,119 @@
+"""Staff: what the people who run the service see and do, over all merchants. `payments.staff` is one.
+
+Whoever calls this is trusted with every merchant's payments: commands on the machine itself, and the console.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from payments_core.attempt import Attempt
+from payments_core.errors import Conflict, LeaseLost, NotFound
+from payments_core.ids import AttemptId, JobId, MerchantId, Moment, RefundId, TransactionId
+from payments_core.job import Job, JobKind
+from payments_core.page import Slice
+from payments_core.ports import AttemptFilter, Clock, Doorbell, JobFilter, Oversight, UnitOfWork, Window
+from payments_core.refund import Refund
+from payments_core.transaction import Transaction
+from payments_core.units import Units, turn_at
+from payments_core.use_cases.resolve_attempt import Resolve, Resolved, check_resolution, resolve_attempt
+from payments_core.use_cases.revive_job import revive_job
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Matter:
+    """What a job or an attempt is about, as far as it is there: `refund` where it is one, of `transaction`."""
+
+    transaction: Transaction | None
+    refund: Refund | None
+    attempt: Attempt | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staff:
+    """Looks after jobs and attempts. Lists are those of `payments_core.ports.Oversight`."""
+
+    units: Units
+    oversight: Oversight
+    doorbell: Doorbell
+    clock: Clock
+
+    async def jobs(self, window: Window, filter: JobFilter) -> Slice[Job]:
+        """List jobs by what they wait for now."""
+        return await self.oversight.jobs(window, filter, at=self.clock.now())
+
+    async def job(self, id: JobId) -> tuple[Job, Matter]:
+        """Return a job and what it is about. Raises NotFound."""
+        job = await self.oversight.job(id)
+        if job.kind is JobKind.REFUND:
+            return job, await self._matter(job.merchant, job.livemode, None, RefundId(job.subject))
+        return job, await self._matter(job.merchant, job.livemode, TransactionId(job.subject), None)
+
+    async def attempts(self, window: Window, filter: AttemptFilter) -> Slice[Attempt]:
+        """List attempts."""
+        return await self.oversight.attempts(window, filter)
+
+    async def attempt(self, id: AttemptId) -> tuple[Attempt, Matter]:
+        """Return an attempt and what it is about. Raises NotFound."""
+        attempt = await self.oversight.attempt(id)
+        return attempt, await self._matter(attempt.merchant, attempt.livemode, attempt.transaction, attempt.refund)
+
+    async def revive(self, id: JobId) -> Job:
+        """Make a dead job due now with all its tries before it, and return it.
+
+        Raises NotFound, Conflict (`job_not_dead`).
+        """
+        job = await self.oversight.job(id)
+        act = partial(revive_job, merchant=job.merchant, id=id)
+        try:
+            revived = await self.units.run(act, on=turn_at(job.merchant, "job", id))
+        except LeaseLost:
+            raise Conflict("job_not_dead", "The job was revived by somebody else and is at work.") from None
+        self.doorbell.ring()
+        _log.info("job %s was revived", id)
+        return revived
+
+    async def resolve(self, id: AttemptId, command: Resolve) -> Resolved:
+        """Take a person's word on an attempt that needs review, or as a correction on one that is closed.
+
+        Raises Invalid, NotFound, Conflict (`attempt_open`, `attempt_closed`), RuleBroken (`refund_exceeds_amount`,
+        `transaction_not_refundable`).
+        """
+        check_resolution(command)
+        attempt = await self.oversight.attempt(id)
+        act = partial(resolve_attempt, merchant=attempt.merchant, id=id, command=command)
+        resolved = await self.units.run(act, on=turn_at(attempt.merchant, "transaction", attempt.transaction))
+        if resolved.changed:
+            self.doorbell.ring()
+            _log.info("attempt %s is %s: %s", id, resolved.attempt.state, resolved.attempt.detail)
+        return resolved
+
+    async def _matter(
+        self, merchant: MerchantId, livemode: bool, transaction_id: TransactionId | None, refund_id: RefundId | None
+    ) -> Matter:
+        """Return what is there of it: that something is missing may be what a job died of."""
+
+        async def act(work: UnitOfWork, _moment: Moment) -> Matter:
+            subject = refund_id or transaction_id
+            attempt = None if subject is None else await work.attempts.of(merchant, subject)
+            refund = None if refund_id is None else await _found(work.refunds.get(merchant, livemode, refund_id))
+            of = transaction_id or (refund.transaction if refund else None)
+            transaction = None if of is None else await _found(work.transactions.get(merchant, livemode, of))
+            return Matter(transaction=transaction, refund=refund, attempt=attempt)
+
+        return await self.units.run(act)
+
+
+async def _found(read: Awaitable[T]) -> T | None:
+    try:
+        return await read
+    except NotFound:
+        return None

@@ -1,0 +1,18 @@
+"""Have a dead job done again."""
+
+from __future__ import annotations
+
+from payments_core.ids import JobId, MerchantId, Moment
+from payments_core.job import Job
+from payments_core.ports import UnitOfWork
+
+
+async def revive_job(work: UnitOfWork, moment: Moment, *, merchant: MerchantId, id: JobId) -> Job:
+    """Make a dead job due now with all its tries before it, and return it.
+
+    Raises NotFound, Conflict (`job_not_dead`). The commit raises LeaseLost where the job was revived and claimed since
+    it was read: whoever holds it is not disturbed.
+    """
+    revived = (await work.jobs.get(merchant, id)).revive(at=moment.now)
+    work.jobs.save(revived)
+    return revived
