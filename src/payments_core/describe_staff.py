@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from payments_core import describe
 from payments_core.attempt import Attempt
 from payments_core.describe import JsonObject
 from payments_core.job import Job
+from payments_core.staff import Matter
+from payments_core.transaction import Transaction
 from payments_core.values import format_time
 
 
@@ -52,6 +55,21 @@ def attempt(attempt: Attempt) -> JsonObject:
         "updated_at": format_time(attempt.updated_at),
         "request_id": attempt.request_id,
     }
+
+
+def matter(matter: Matter) -> JsonObject:
+    """Describe what a job or an attempt is about; None is what is not there."""
+    tried, transaction, refund = matter.attempt, matter.transaction, matter.refund
+    return {
+        "attempt": None if tried is None else attempt(tried),
+        "transaction": None if transaction is None else _alone(transaction),
+        "refund": None if refund is None else describe.refund(refund),
+    }
+
+
+def _alone(transaction: Transaction) -> JsonObject:
+    """Describe a transaction without its refunds, which were not looked for."""
+    return {name: value for name, value in describe.transaction(transaction).items() if name != "refunds"}
 
 
 def _time(at: datetime | None) -> str | None:

@@ -55,7 +55,25 @@ from tests.patience import PATIENCE_SECONDS
 SECRET: Final = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 KEY: Final = {"PAYMENTS_SECRET_KEY": "k" * 8 + SECRET}
 ROOT: Final = Path(__file__).parents[2]
-COMMANDS: Final = ("up", "demo", "serve", "worker", "migrate", "listen", "merchant", "shell", "doctor")
+COMMANDS: Final = (
+    "up",
+    "demo",
+    "serve",
+    "worker",
+    "migrate",
+    "listen",
+    "merchant",
+    "jobs",
+    "attempts",
+    "shell",
+    "doctor",
+)
+BELOW: Final = (
+    ("merchant", "create"),
+    *(("jobs", name) for name in ("list", "show", "revive")),
+    *(("attempts", name) for name in ("list", "show", "resolve")),
+)
+GROUPS: Final = {group for group, _ in BELOW}
 
 
 # ── words ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -66,14 +84,13 @@ def test_help_names_every_command() -> None:
     assert [name for name in COMMANDS if f"\n  {name} " not in said] == []
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_the_help_of_each_command_has_an_example(name: str) -> None:
-    path = ["merchant", "create"] if name == "merchant" else [name]
+@pytest.mark.parametrize("path", [*((name,) for name in COMMANDS if name not in GROUPS), *BELOW])
+def test_the_help_of_each_command_has_an_example(path: Sequence[str]) -> None:
     said = CliRunner().invoke(command_line, [*path, "--help"]).output
     assert re.search(r"\n *Example[^\n]*:\n +(\w+=\S+ |openssl .*)?payments ", said), said
 
 
-@pytest.mark.parametrize("path", [*((name,) for name in COMMANDS), ("merchant", "create")])
+@pytest.mark.parametrize("path", [*((name,) for name in COMMANDS), *BELOW])
 def test_debug_is_taken_behind_each_command_and_listed_before_them_all_alone(path: Sequence[str]) -> None:
     done = CliRunner().invoke(command_line, [*path, "--debug", "--help"])
     assert done.exit_code == 0, done.stderr

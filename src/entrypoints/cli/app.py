@@ -9,9 +9,11 @@ from typing import Final
 import click
 
 from entrypoints.cli import INTERRUPTED
+from entrypoints.cli.attempts.command import attempts
 from entrypoints.cli.demo.command import demo
 from entrypoints.cli.doctor.command import doctor
 from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
+from entrypoints.cli.jobs.command import jobs
 from entrypoints.cli.listen.command import listen
 from entrypoints.cli.merchant import merchant
 from entrypoints.cli.migrate import migrate_command
@@ -93,5 +95,5 @@ def payments() -> None:
     """
 
 
-for command in (up, demo, serve, worker, migrate_command, listen, merchant, shell, doctor):
+for command in (up, demo, serve, worker, migrate_command, listen, merchant, jobs, attempts, shell, doctor):
     payments.add_command(with_debug(command))

@@ -38,14 +38,19 @@ class _StandardError(io.TextIOBase):
 
 def start_logging(settings: Settings) -> None:
     """Send logs to the standard error, and say first what weakens this installation."""
+    log_to_standard_error(settings)
+    for notice in settings.notices:
+        logging.getLogger(__name__).warning(notice)
+
+
+def log_to_standard_error(settings: Settings) -> None:
+    """Send logs to the standard error."""
     from entrypoints.logs import set_up_logs
 
     set_up_logs(settings)
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(_StandardError())
-    for notice in settings.notices:
-        logging.getLogger(__name__).warning(notice)
 
 
 def local_settings() -> Settings:

@@ -10,7 +10,7 @@ import importlib
 import json
 import re
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -69,6 +69,33 @@ class Screen:
         for good, name, text in rows:
             table.add_row(Text(_mark(good), style=_style(good)), Text(name), Text(text))
         self.out.print(table, soft_wrap=False)
+
+    def columns(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print rows in columns. At a terminal the last one is wrapped; elsewhere each row is a line."""
+        safe = [[printable(cell) for cell in row] for row in rows]
+        if not self.out.is_terminal:
+            widths = [max(map(len, column)) for column in zip(headings, *safe, strict=True)]
+            for row in (headings, *safe):
+                self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+            return
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False)
+        for heading in headings[:-1]:
+            table.add_column(heading, no_wrap=True)
+        table.add_column(headings[-1])
+        for row in safe:
+            table.add_row(*map(Text, row))
+        self.out.print(table, soft_wrap=False)
+
+    def thing(self, name: str, described: Mapping[str, Json]) -> None:
+        """Print all of one thing, a line for each field."""
+        self.line(name, style="bold")
+        width = max(map(len, described))
+        for field, value in described.items():
+            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            self.line(f"  {field.ljust(width)}  {'-' if value is None else printable(text)}")
 
 
 def printable(text: str) -> str:
