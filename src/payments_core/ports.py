@@ -614,6 +614,22 @@ class ClaimedDelivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How many deliveries a worker has room for: `limit` more, and so many under way at once for each endpoint, for
+    each endpoint that only fails now (`Endpoint.failing_since`), and for each merchant.
+
+    `limit_failing` is how many more it takes of all endpoints that only fail. `under_way` counts what it has already.
+    """
+
+    limit: int
+    limit_failing: int
+    limit_each: int
+    limit_each_failing: int
+    limit_each_merchant: int
+    under_way: Mapping[tuple[MerchantId, EndpointId], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
     """What waits: counts, and how long the oldest due job has been due, in seconds."""
 
@@ -630,17 +646,11 @@ class Claims(Protocol):
         """Lease up to `limit` due jobs that nobody holds, the longest due first; dead ones are passed over."""
         ...
 
-    async def claim_deliveries(
-        self,
-        *,
-        at: datetime,
-        limit: int,
-        lease: timedelta,
-        limits_each: Mapping[EndpointId, int],
-        limit_each: int,
-    ) -> Sequence[ClaimedDelivery]:
-        """Lease up to `limit` due deliveries that nobody holds, at most `limit_each` for one endpoint, or what
-        `limits_each` allows it (endpoints that have some in flight already).
+    async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:
+        """Lease due deliveries that nobody holds, as many as there is room for.
+
+        Merchants take turns, and so do the endpoints of one merchant: whoever has less under way comes first, and of
+        those who have as much the longest due. Of one endpoint the longest due come first.
         """
         ...
 

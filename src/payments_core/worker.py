@@ -14,10 +14,10 @@ from functools import partial
 from typing import Final, TypeAlias
 
 from payments_core.errors import LeaseLost, Unavailable
-from payments_core.ids import DeliveryId, EndpointId, JobId
+from payments_core.ids import DeliveryId, EndpointId, JobId, MerchantId
 from payments_core.job import CLAIM_BATCH_MAX, FAILURES_MAX, LEASE, Job
 from payments_core.payments import Payments
-from payments_core.ports import ClaimedDelivery, Claims, Clock
+from payments_core.ports import ClaimedDelivery, Claims, Clock, Room
 from payments_core.use_cases.process_job import GatewayMisconfigured
 from payments_core.webhook import Delivery
 
@@ -26,6 +26,13 @@ JOBS_IN_FLIGHT_MAX: Final = 2000
 DELIVERIES_IN_FLIGHT_MAX: Final = 400
 DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
 """For one endpoint, in one worker."""
+DELIVERIES_IN_FLIGHT_EACH_FAILING_MAX: Final = 2
+"""For one endpoint that only fails: enough to find out that it is well again. All of one merchant's, ENDPOINTS_MAX in
+each mode, leave places to its others."""
+DELIVERIES_IN_FLIGHT_EACH_MERCHANT_MAX: Final = DELIVERIES_IN_FLIGHT_MAX // 4
+DELIVERIES_IN_FLIGHT_FAILING_MAX: Final = DELIVERIES_IN_FLIGHT_MAX // 4
+"""For all endpoints that only fail. Those that begin to hang may take more places, once, until they are known for it:
+for as long as one attempt may take."""
 BREAK_OFF_SECONDS: Final = 1.0
 """For work that is broken off to end: a commit under way does so first."""
 HAND_BACK_SECONDS: Final = 1.0
@@ -82,7 +89,7 @@ class Worker:
         # By claim, not by id: this worker itself may claim again what it lost by a pause longer than the lease.
         self._jobs: dict[tuple[JobId, int], tuple[Job, asyncio.Task[End]]] = {}
         self._deliveries: dict[tuple[DeliveryId, int], tuple[ClaimedDelivery, asyncio.Task[End]]] = {}
-        self._each: Counter[EndpointId] = Counter()
+        self._under_way: Counter[tuple[MerchantId, EndpointId]] = Counter()
         self._stopping = asyncio.Event()
 
     @property
@@ -145,20 +152,24 @@ class Worker:
         limit = min(CLAIM_BATCH_MAX, DELIVERIES_IN_FLIGHT_MAX - len(self._deliveries))
         if limit <= 0:
             return False
-        room = {id: max(0, DELIVERIES_IN_FLIGHT_EACH_MAX - count) for id, count in self._each.items()}
-        claimed = await self._claims.claim_deliveries(
-            at=self._clock.now(),
-            limit=limit,
-            lease=self._lease,
-            limits_each=room,
-            limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
-        )
+        claimed = await self._claims.claim_deliveries(at=self._clock.now(), room=self._room(limit), lease=self._lease)
         for each in claimed:
             task = asyncio.create_task(_guarded(self._payments.deliver(each), f"delivery {each.delivery.id}"))
             self._deliveries[each.delivery.id, each.delivery.lease_token] = each, task
-            self._each[each.endpoint.id] += 1
+            self._under_way[_place_of(each)] += 1
             task.add_done_callback(partial(self._delivery_ended, each))
         return len(claimed) == limit
+
+    def _room(self, limit: int) -> Room:
+        failing = sum(claimed.endpoint.failing_since is not None for claimed, _ in self._deliveries.values())
+        return Room(
+            limit=limit,
+            limit_failing=max(0, DELIVERIES_IN_FLIGHT_FAILING_MAX - failing),
+            limit_each=DELIVERIES_IN_FLIGHT_EACH_MAX,
+            limit_each_failing=DELIVERIES_IN_FLIGHT_EACH_FAILING_MAX,
+            limit_each_merchant=DELIVERIES_IN_FLIGHT_EACH_MERCHANT_MAX,
+            under_way=dict(self._under_way),
+        )
 
     async def _or_handed_back(self, work: Awaitable[End], job: Job) -> End:
         """Do a job; where the store was too busy, hand it back before its lease runs out.
@@ -201,11 +212,15 @@ class Worker:
 
     def _delivery_ended(self, claimed: ClaimedDelivery, _task: asyncio.Task[End]) -> None:
         del self._deliveries[claimed.delivery.id, claimed.delivery.lease_token]
-        endpoint = claimed.endpoint.id
-        self._each[endpoint] -= 1
-        if not self._each[endpoint]:
-            del self._each[endpoint]
+        place = _place_of(claimed)
+        self._under_way[place] -= 1
+        if not self._under_way[place]:
+            del self._under_way[place]
         self._wake()
+
+
+def _place_of(claimed: ClaimedDelivery) -> tuple[MerchantId, EndpointId]:
+    return claimed.delivery.merchant, claimed.endpoint.id
 
 
 def _say_kept(count: int, refused: Exception | None) -> None:

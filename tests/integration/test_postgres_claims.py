@@ -1,19 +1,27 @@
-"""Claims over rows that this version cannot read: everybody else's work goes on."""
+"""Claims on Postgres: what cannot be read stops nobody else's work, long queues cost little, whose turn it is."""
 
 import logging
 import os
+import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import ClauseElement, Executable, Select, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.memory import MemoryStore
 from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres.turns import due_deliveries, under_way
 from adapters.security.vault import AeadVault
 from payments_core.ids import DeliveryId, delivery_id
 from payments_core.job import Job
-from payments_core.testing.builders import NOW, SECOND, a_job, a_transaction, an_endpoint, an_event
+from payments_core.ports import Room
+from payments_core.testing.builders import NOW, SECOND, a_job, a_merchant, a_room, a_transaction, an_endpoint, an_event
 from payments_core.testing.subject import Shop, open_shop, put
 from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus
 
@@ -50,7 +58,7 @@ async def _delivery(store: PostgresStore, shop: Shop) -> DeliveryId:
 
 
 async def _claim_deliveries(store: PostgresStore, at: datetime, *, limit: int = 100) -> list[Delivery]:
-    claimed = await store.claims.claim_deliveries(at=at, limit=limit, lease=LEASE, limits_each={}, limit_each=10)
+    claimed = await store.claims.claim_deliveries(at=at, room=a_room(limit=limit), lease=LEASE)
     return [each.delivery for each in claimed]
 
 
@@ -127,3 +135,79 @@ async def test_jobs_of_a_kind_that_is_not_known_are_left_to_those_who_know_it(
         rows = (await connection.execute(text("SELECT id, lease_token FROM payments.jobs"))).all()
     assert [tuple(row) for row in rows] == [(later.id, 0)]
     assert not caplog.records
+
+
+# ── whose turn it is ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Explained(Executable, ClauseElement):
+    """How a statement was run, as JSON."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(_Explained)
+def _explained(explained: _Explained, compiler: SQLCompiler, **more: Any) -> str:
+    return "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + compiler.process(explained.statement, **more)
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_a_claim_looks_at_a_few_pages_however_long_an_endpoints_queue_is(
+    store: PostgresStore, engine: AsyncEngine, analyzed: bool
+) -> None:
+    shop = await open_shop(store)
+    await _delivery(store, shop)
+    keys = "merchant_id, endpoint_id, id || number, livemode, event_id, event_type, status, created_at, updated_at"
+    await _break(
+        engine,
+        f"INSERT INTO payments.deliveries SELECT {keys}, due_at - number * interval '1 second', tries, attempts,"
+        " lease_token, lease_expires_at, version FROM payments.deliveries, generate_series(1, 20000) AS number",
+    )
+    if analyzed:
+        await _break(engine, "ANALYZE payments.deliveries, payments.endpoints")
+    room = a_room(limit_each=10)
+    async with engine.connect() as connection:
+        explained = _Explained(select(due_deliveries(NOW, room)))
+        [plan] = (await connection.execute(explained, under_way(room))).scalar_one()
+    top = plan["Plan"]
+    assert top["Actual Rows"] == 10
+    assert top["Shared Hit Blocks"] + top["Shared Read Blocks"] < 200, "twenty thousand rows lie on many hundred pages"
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_memory_and_postgres_choose_the_same(store: PostgresStore, seed: int) -> None:
+    chance, memory = random.Random(seed), MemoryStore()
+    merchants = [a_merchant() for _ in range(4)]
+    endpoints = [
+        replace(an_endpoint(merchant), failing_since=NOW if chance.random() < 0.5 else None)
+        for merchant in merchants
+        for _ in range(chance.randint(1, 4))
+    ]
+    # No two are due at the same time: whose turn it is then is nobody's promise.
+    seconds = iter(chance.sample(range(-20, 300), 200))
+    events = [
+        an_event(merchant, only=endpoint, at=NOW - next(seconds) * SECOND)
+        for merchant in merchants
+        for endpoint in endpoints
+        if merchant.id == endpoint.merchant
+        for _ in range(chance.randint(0, 8))
+    ]
+    for each in (memory, store):
+        await put(each, *merchants)
+        await put(each, *endpoints)
+        await put(each, *events)
+    for _ in range(10):
+        room = Room(
+            limit=chance.randint(1, 12),
+            limit_failing=chance.randint(0, 5),
+            limit_each=chance.randint(1, 4),
+            limit_each_failing=chance.randint(1, 3),
+            limit_each_merchant=chance.randint(1, 8),
+            under_way={(each.merchant, each.id): chance.randint(1, 4) for each in endpoints if chance.random() < 0.3},
+        )
+        claims = [await each.claims.claim_deliveries(at=NOW, room=room, lease=LEASE) for each in (memory, store)]
+        chosen = [[one.delivery.id for one in claimed] for claimed in claims]
+        assert chosen[0] == chosen[1], room

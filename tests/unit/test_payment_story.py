@@ -46,6 +46,7 @@ from payments_core.limits import LOGIN_PER_ACCOUNT_AND_ADDRESS
 from payments_core.merchant import ACCESS_TOKEN_LIFETIME, SESSION_KEYS_MAX, CredentialKind
 from payments_core.money import currency
 from payments_core.ports import Answered, DeliveryFilter, EventFilter, Notification, Unreached
+from payments_core.testing.builders import a_room
 from payments_core.transaction import REFUNDS_MAX
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.values import Json
@@ -579,7 +580,7 @@ class TestAWebhook:
         story.receivers.answers[SHOP] = replace(FAILED, status_code=status_code)
         await story.pay()
         claims, now = story.services.claims, story.clock.now()
-        [claimed] = await claims.claim_deliveries(at=now, limit=1, lease=LEASE, limits_each={}, limit_each=1)
+        [claimed] = await claims.claim_deliveries(at=now, room=a_room(limit=1), lease=LEASE)
         await story.services.payments.change_endpoint(story.caller, endpoint_id(moving), ChangeEndpoint(url=AUDIT))
         await story.services.payments.deliver(claimed)
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from adapters.memory.state import State
-from payments_core.ids import EndpointId
+from payments_core.ids import MerchantId
 from payments_core.job import Job
-from payments_core.ports import Backlog, ClaimedDelivery
+from payments_core.ports import Backlog, ClaimedDelivery, Room
 from payments_core.webhook import Delivery
+
+G = TypeVar("G")
 
 
 class MemoryClaims:
@@ -32,26 +35,34 @@ class MemoryClaims:
         self._state.jobs.update((job.id, job) for job in claimed)
         return claimed
 
-    async def claim_deliveries(
-        self,
-        *,
-        at: datetime,
-        limit: int,
-        lease: timedelta,
-        limits_each: Mapping[EndpointId, int],
-        limit_each: int,
-    ) -> Sequence[ClaimedDelivery]:
-        """Lease due deliveries that nobody holds, the longest due first, so many for each endpoint."""
+    async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:
+        """Lease due deliveries that nobody holds, as many as there is room for."""
         await asyncio.sleep(0)
-        taken = Counter[EndpointId]()
-        chosen: list[Delivery] = []
-        for delivery in sorted(self._due_deliveries(at), key=lambda one: (one.due_at, one.id)):
-            if len(chosen) >= limit:
-                break
-            if taken[delivery.endpoint] < limits_each.get(delivery.endpoint, limit_each):
-                taken[delivery.endpoint] += 1
-                chosen.append(delivery)
-        return [claimed for delivery in chosen if (claimed := self._claim(delivery, at + lease)) is not None]
+        chosen = self._in_turn(sorted(self._due_deliveries(at), key=_longest_due), room)
+        claimed = [self._claim(delivery, at + lease) for delivery in sorted(chosen, key=_longest_due)]
+        return [each for each in claimed if each is not None]
+
+    def _in_turn(self, due: Sequence[Delivery], room: Room) -> Sequence[Delivery]:
+        """Choose from what is due, the longest due first: merchants take turns, and so do endpoints of a merchant."""
+        of_merchant = Counter[MerchantId]()
+        for (merchant, _), number in room.under_way.items():
+            of_merchant[merchant] += number
+        in_endpoint = [
+            (turn, delivery)
+            for turn, delivery in _numbered(due, lambda one: (one.merchant, one.endpoint), Counter(room.under_way))
+            if turn <= (room.limit_each_failing if self._is_failing(delivery) else room.limit_each)
+        ]
+        in_merchant = [
+            (turn, delivery)
+            for turn, delivery in _numbered(_by_turn(in_endpoint), lambda one: one.merchant, of_merchant)
+            if turn <= room.limit_each_merchant
+        ]
+        fitting = [
+            delivery
+            for failing_turn, delivery in _numbered(_by_turn(in_merchant), self._is_failing, Counter())
+            if failing_turn <= room.limit_failing or not self._is_failing(delivery)
+        ]
+        return fitting[: room.limit]
 
     async def extend(self, jobs: Sequence[Job], deliveries: Sequence[Delivery], /, *, until: datetime) -> None:
         """Extend leases that are still held."""
@@ -84,6 +95,10 @@ class MemoryClaims:
             if delivery.due_at is not None and delivery.due_at <= at and _is_free(delivery, at):
                 yield delivery
 
+    def _is_failing(self, delivery: Delivery) -> bool:
+        endpoint = self._state.account(delivery.merchant).endpoints.get(delivery.endpoint)
+        return endpoint is not None and endpoint.failing_since is not None
+
     def _claim(self, delivery: Delivery, until: datetime) -> ClaimedDelivery | None:
         account = self._state.writable(delivery.merchant)
         endpoint, event = account.endpoints.get(delivery.endpoint), account.events.get(delivery.event)
@@ -104,6 +119,24 @@ class MemoryClaims:
             kept = self._state.delivery(delivery.merchant, delivery.endpoint, delivery.id)
             if kept is not None and _holds(delivery, kept):
                 self._state.put_delivery(replace(kept, lease_expires_at=until))
+
+
+def _longest_due(delivery: Delivery) -> tuple[datetime, str]:
+    assert delivery.due_at is not None, "only what is due is looked at"
+    return delivery.due_at, delivery.id
+
+
+def _numbered(
+    deliveries: Sequence[Delivery], group_of: Callable[[Delivery], G], under_way: Counter[G]
+) -> Iterator[tuple[int, Delivery]]:
+    """Number the deliveries of each group, behind those that are under way."""
+    for delivery in deliveries:
+        under_way[group_of(delivery)] += 1
+        yield under_way[group_of(delivery)], delivery
+
+
+def _by_turn(numbered: Sequence[tuple[int, Delivery]]) -> Sequence[Delivery]:
+    return [delivery for _, delivery in sorted(numbered, key=lambda one: (one[0], *_longest_due(one[1])))]
 
 
 def _is_free(work: Job | Delivery, at: datetime) -> bool:

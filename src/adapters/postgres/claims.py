@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
-    CTE,
-    Column,
     ColumnElement,
     Executable,
     Integer,
@@ -19,11 +17,7 @@ from sqlalchemy import (
     Text,
     and_,
     func,
-    lateral,
-    or_,
     select,
-    true,
-    tuple_,
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -33,9 +27,9 @@ from adapters.postgres.errors import translated
 from adapters.postgres.mapping import Kinds
 from adapters.postgres.statements import given
 from adapters.postgres.tables import deliveries, endpoints, events, jobs
-from payments_core.ids import EndpointId
+from adapters.postgres.turns import due_deliveries, free, under_way
 from payments_core.job import Job, JobKind
-from payments_core.ports import Backlog, ClaimedDelivery
+from payments_core.ports import Backlog, ClaimedDelivery, Room
 from payments_core.webhook import Delivery
 
 T = TypeVar("T")
@@ -50,12 +44,6 @@ _KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
 _log = logging.getLogger(__name__)
 
 
-def _free(table: Table, at: datetime) -> ColumnElement[bool]:
-    """Tell what is due and held by nobody."""
-    lease = table.c.lease_expires_at
-    return and_(table.c.due_at <= at, or_(lease.is_(None), lease <= at))
-
-
 class PostgresClaims:
     """Claims of jobs and deliveries; see `payments_core.ports.Claims`."""
 
@@ -67,7 +55,7 @@ class PostgresClaims:
         """Lease up to `limit` due jobs that nobody holds, the longest due first."""
         chosen = (
             select(*jobs.primary_key)
-            .where(_ALIVE, _KNOWN, _free(jobs, at))
+            .where(_ALIVE, _KNOWN, free(jobs, at))
             .order_by(jobs.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -82,17 +70,9 @@ class PostgresClaims:
         claimed = _readable(await self._rows(statement), self._kinds.jobs.of_row)
         return sorted(claimed, key=lambda job: (job.due_at, job.id))
 
-    async def claim_deliveries(
-        self,
-        *,
-        at: datetime,
-        limit: int,
-        lease: timedelta,
-        limits_each: Mapping[EndpointId, int],
-        limit_each: int,
-    ) -> Sequence[ClaimedDelivery]:
-        """Lease up to `limit` due deliveries that nobody holds, the longest due first, so many of each endpoint."""
-        chosen = _of_each_endpoint(at, limit_each).order_by("due_at").limit(limit).cte("chosen")
+    async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:
+        """Lease due deliveries that nobody holds, as many as there is room for."""
+        chosen = due_deliveries(at, room)
         of_endpoint = {f"endpoint_{column.name}": column for column in endpoints.c}
         statement = (
             update(deliveries)
@@ -115,8 +95,7 @@ class PostgresClaims:
                 *deliveries.c, events.c.body, *(column.label(f"of_{name}") for name, column in of_endpoint.items())
             )
         )
-        parameters = {"allowed_endpoint_id": list(limits_each), "allowed_number": list(limits_each.values())}
-        claimed = _readable(await self._rows(statement, parameters), self._claimed)
+        claimed = _readable(await self._rows(statement, under_way(room)), self._claimed)
         return sorted(claimed, key=lambda one: (one.delivery.due_at or at, one.delivery.id))
 
     def _claimed(self, row: RowMapping) -> ClaimedDelivery:
@@ -156,9 +135,9 @@ class PostgresClaims:
 
     async def backlog(self, *, at: datetime) -> Backlog:
         """Count what waits, up to COUNTED_MAX of each."""
-        due_jobs = select(jobs.c.due_at).where(_ALIVE, _free(jobs, at)).order_by(jobs.c.due_at)
+        due_jobs = select(jobs.c.due_at).where(_ALIVE, free(jobs, at)).order_by(jobs.c.due_at)
         dead_jobs = select(jobs.c.due_at).where(jobs.c.dead_at.is_not(None))
-        due_deliveries = select(deliveries.c.due_at).where(PENDING, _free(deliveries, at))
+        due_deliveries = select(deliveries.c.due_at).where(PENDING, free(deliveries, at))
         (row,) = await self._rows(
             select(
                 _count(due_jobs).label("jobs_due"),
@@ -198,37 +177,6 @@ def _readable(rows: Sequence[RowMapping], read: Callable[[RowMapping], T]) -> li
     if unreadable:
         _log.error("claimed what cannot be read, left to its lease: %s", unreadable)
     return things
-
-
-def _waiting_endpoints() -> CTE:
-    """Return the endpoints with pending deliveries: one look into the index for each, however long its queue is."""
-    key = (deliveries.c.merchant_id, deliveries.c.endpoint_id)
-    one = select(*key).where(PENDING).order_by(*key).limit(1)
-    waiting = select(one.subquery("first")).cte("waiting", recursive=True)
-    beyond = lateral(one.where(tuple_(*key) > tuple_(waiting.c.merchant_id, waiting.c.endpoint_id)), "beyond")
-    return waiting.union_all(select(beyond).select_from(waiting.join(beyond, true())))
-
-
-def _pending_of(waiting: CTE, *columns: Column[Any]) -> Select[Any]:
-    """Select the pending deliveries of an endpoint, the longest due first."""
-    same = and_(deliveries.c.merchant_id == waiting.c.merchant_id, deliveries.c.endpoint_id == waiting.c.endpoint_id)
-    return select(*columns).where(same, PENDING).order_by(deliveries.c.due_at)
-
-
-def _of_each_endpoint(at: datetime, limit_each: int) -> Select[Any]:
-    """Lock the longest due deliveries of each endpoint, as many as it is allowed; pass over what others have locked."""
-    waiting = _waiting_endpoints()
-    allowed = given("allowed", endpoint_id=Text, number=Integer)
-    longest_due = (
-        _pending_of(waiting, *deliveries.primary_key, deliveries.c.due_at)
-        .where(_free(deliveries, at))
-        .limit(func.coalesce(allowed.c.number, limit_each))
-        .with_for_update(skip_locked=True)
-    )
-    due = lateral(longest_due, "due")
-    return select(due).select_from(
-        waiting.join(allowed, allowed.c.endpoint_id == waiting.c.endpoint_id, isouter=True).join(due, true())
-    )
 
 
 def _set_lease(table: Table, until: datetime | None) -> Executable:

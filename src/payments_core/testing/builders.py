@@ -32,6 +32,7 @@ from payments_core.ids import (
 from payments_core.job import Job, JobKind
 from payments_core.merchant import ALL_SCOPES, ApiKey, ApiKeyKind, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.money import Money, currency
+from payments_core.ports import Room
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Status, Transaction
 from payments_core.webhook import Endpoint, make_secret
@@ -262,4 +263,25 @@ def a_record(merchant: Merchant, *, key: str = "order-1", livemode: bool = False
         resource=moment.id("txn"),
         created_at=moment.now,
         expires_at=moment.now + KEPT,
+    )
+
+
+def a_room(
+    *,
+    limit: int = 100,
+    limit_failing: int = 100,
+    limit_each: int = 100,
+    limit_each_failing: int = 100,
+    limit_each_merchant: int = 100,
+    under_way: Mapping[Endpoint, int] | None = None,
+) -> Room:
+    """Return a worker's room for deliveries: much, unless said otherwise, and nothing under way."""
+    counts = {(endpoint.merchant, endpoint.id): number for endpoint, number in (under_way or {}).items()}
+    return Room(
+        limit=limit,
+        limit_failing=limit_failing,
+        limit_each=limit_each,
+        limit_each_failing=limit_each_failing,
+        limit_each_merchant=limit_each_merchant,
+        under_way=counts,
     )

@@ -11,6 +11,7 @@ What the suite settles where the ports leave room:
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -20,8 +21,8 @@ import pytest
 from payments_core.errors import LeaseLost, NotFound, StaleWrite
 from payments_core.ids import EndpointId
 from payments_core.job import FAILURES_MAX, Job
-from payments_core.ports import ClaimedDelivery
-from payments_core.testing.builders import DAY, MINUTE, NOW, SECOND, a_job, a_transaction, an_endpoint, an_event
+from payments_core.ports import ClaimedDelivery, Room
+from payments_core.testing.builders import DAY, MINUTE, NOW, SECOND, a_job, a_room, a_transaction, an_endpoint, an_event
 from payments_core.testing.subject import Shop, Store, open_shop, put, refused_unit, stored
 from payments_core.webhook import DeliveryAttempt, DeliveryStatus, Endpoint
 
@@ -41,23 +42,25 @@ async def _claim(store: Store, at: datetime, limit: int = 100) -> Sequence[Job]:
     return await store.claims.claim_jobs(at=at, limit=limit, lease=LEASE)
 
 
-async def _claim_deliveries(
-    store: Store,
-    at: datetime,
-    *,
-    limit: int = 100,
-    limit_each: int = 100,
-    limits_each: dict[EndpointId, int] | None = None,
-) -> Sequence[ClaimedDelivery]:
-    return await store.claims.claim_deliveries(
-        at=at, limit=limit, lease=LEASE, limits_each=limits_each or {}, limit_each=limit_each
-    )
+async def _claim_deliveries(store: Store, at: datetime, room: Room | None = None) -> Sequence[ClaimedDelivery]:
+    return await store.claims.claim_deliveries(at=at, room=room or a_room(), lease=LEASE)
 
 
-async def _endpoint_with_deliveries(store: Store, shop: Shop, *dues: datetime) -> Endpoint:
-    endpoint = an_endpoint(shop.merchant)
+def _count(claimed: Sequence[ClaimedDelivery]) -> dict[EndpointId, int]:
+    """Count the deliveries of each endpoint."""
+    return dict(Counter(one.endpoint.id for one in claimed))
+
+
+async def _endpoint_with_deliveries(
+    store: Store, shop: Shop, *dues: datetime, failing_since: datetime | None = None
+) -> Endpoint:
+    endpoint = replace(an_endpoint(shop.merchant), failing_since=failing_since)
     await put(store, endpoint, *(an_event(shop.merchant, only=endpoint, at=due) for due in dues))
     return endpoint
+
+
+def _minutes_ago(*minutes: int) -> list[datetime]:
+    return [NOW - number * MINUTE for number in minutes]
 
 
 async def _done(store: Store, job: Job) -> None:
@@ -318,31 +321,79 @@ class ClaimsContract:
 
     async def test_an_endpoint_with_much_to_do_leaves_room_for_the_others(self, store: Store) -> None:
         shop, other = await open_shop(store), await open_shop(store)
-        busy = await _endpoint_with_deliveries(store, shop, *(NOW - (number + 1) * MINUTE for number in range(30)))
+        busy = await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(1, 31)))
         quiet = await _endpoint_with_deliveries(store, shop, NOW - 2 * SECOND)
         stranger = await _endpoint_with_deliveries(store, other, NOW - SECOND, NOW)
-        claimed = await _claim_deliveries(store, NOW, limit=10, limit_each=3)
-        of = [one.endpoint.id for one in claimed]
-        assert {id: of.count(id) for id in of} == {busy.id: 3, quiet.id: 1, stranger.id: 2}
-        busiest = sorted(
-            one.delivery.due_at for one in claimed if one.endpoint.id == busy.id and one.delivery.due_at is not None
-        )
-        assert busiest == [NOW - number * MINUTE for number in (30, 29, 28)]
+        claimed = await _claim_deliveries(store, NOW, a_room(limit=10, limit_each=3))
+        assert _count(claimed) == {busy.id: 3, quiet.id: 1, stranger.id: 2}
+        busiest = [one.delivery.due_at for one in claimed if one.endpoint.id == busy.id]
+        assert busiest == _minutes_ago(30, 29, 28)
 
-    async def test_an_endpoint_is_allowed_what_was_said_for_it(self, store: Store) -> None:
+    async def test_an_endpoint_gets_no_more_than_is_missing_to_its_share(self, store: Store) -> None:
         shop = await open_shop(store)
-        full, partly, other = [
-            await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(5)))
-            for _ in range(3)
+        over, full, partly, other = [
+            await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(5))) for _ in range(4)
         ]
-        claimed = await _claim_deliveries(store, NOW, limit_each=3, limits_each={full.id: 0, partly.id: 2})
-        of = [one.endpoint.id for one in claimed]
-        assert {id: of.count(id) for id in of} == {partly.id: 2, other.id: 3}
+        room = a_room(limit_each=3, under_way={over: 4, full: 3, partly: 1})
+        assert _count(await _claim_deliveries(store, NOW, room)) == {partly.id: 2, other.id: 3}
+
+    async def test_an_endpoint_that_only_fails_gets_a_share_of_its_own(self, store: Store) -> None:
+        shop = await open_shop(store)
+        failing, full = [
+            await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(5)), failing_since=NOW - DAY)
+            for _ in range(2)
+        ]
+        well = await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(5)))
+        room = a_room(limit_each=4, limit_each_failing=2, under_way={full: 3})
+        assert _count(await _claim_deliveries(store, NOW, room)) == {failing.id: 2, well.id: 4}
+
+    async def test_endpoints_that_only_fail_leave_room_for_those_that_are_well(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        failing = {
+            (
+                await _endpoint_with_deliveries(store, each, *_minutes_ago(30, 20), failing_since=NOW - DAY)
+            ).id: each.merchant.id
+            for each in (shop, shop, shop, other)
+        }
+        wells = [await _endpoint_with_deliveries(store, each, *_minutes_ago(2, 1)) for each in (shop, other)]
+        counts = _count(await _claim_deliveries(store, NOW, a_room(limit_failing=3)))
+        assert [counts.pop(well.id) for well in wells] == [2, 2]
+        assert sum(counts.values()) == 3
+        assert {failing[id] for id in counts} == {shop.merchant.id, other.merchant.id}
+        assert _count(await _claim_deliveries(store, NOW, a_room(limit_failing=0))) == {}
+
+    async def test_a_merchant_leaves_room_for_the_others(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        busy = [await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(20, 26))) for _ in range(3)]
+        stranger = await _endpoint_with_deliveries(store, other, *_minutes_ago(2, 1))
+        room = a_room(limit_each_merchant=7, under_way={busy[0]: 4, an_endpoint(shop.merchant): 1})
+        counts = _count(await _claim_deliveries(store, NOW, room))
+        assert counts == {busy[1].id: 1, busy[2].id: 1, stranger.id: 2}
+        room = a_room(limit_each_merchant=7, under_way={busy[0]: 5, busy[1]: 2})
+        assert _count(await _claim_deliveries(store, NOW, room)) == {}
+
+    async def test_merchants_take_turns_and_so_do_endpoints_of_one_merchant(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        busy = await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(20, 30)))
+        quiet = await _endpoint_with_deliveries(store, shop, *_minutes_ago(4))
+        stranger = await _endpoint_with_deliveries(store, other, *_minutes_ago(2, 1))
+        assert _count(await _claim_deliveries(store, NOW, a_room(limit=4))) == {
+            busy.id: 1,
+            quiet.id: 1,
+            stranger.id: 2,
+        }
+
+    async def test_who_has_more_under_way_comes_behind_who_has_less(self, store: Store) -> None:
+        shop, other = await open_shop(store), await open_shop(store)
+        busy = await _endpoint_with_deliveries(store, shop, *_minutes_ago(*range(20, 30)))
+        stranger = await _endpoint_with_deliveries(store, other, *_minutes_ago(3, 2, 1))
+        room = a_room(limit=4, under_way={busy: 2})
+        assert _count(await _claim_deliveries(store, NOW, room)) == {stranger.id: 3, busy.id: 1}
 
     async def test_no_more_deliveries_are_claimed_than_asked_for(self, store: Store) -> None:
         shop = await open_shop(store)
         await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(6)))
-        claims = [await _claim_deliveries(store, NOW, limit=4) for _ in range(3)]
+        claims = [await _claim_deliveries(store, NOW, a_room(limit=4)) for _ in range(3)]
         assert [len(claim) for claim in claims] == [4, 2, 0]
         ids = [one.delivery.id for claim in claims for one in claim]
         assert len(set(ids)) == 6
@@ -350,7 +401,7 @@ class ClaimsContract:
     async def test_concurrent_claims_share_no_delivery(self, store: Store) -> None:
         shop = await open_shop(store)
         await _endpoint_with_deliveries(store, shop, *(NOW - number * SECOND for number in range(3 * WORKERS)))
-        claims = await asyncio.gather(*(_claim_deliveries(store, NOW, limit=5) for _ in range(WORKERS)))
+        claims = await asyncio.gather(*(_claim_deliveries(store, NOW, a_room(limit=5)) for _ in range(WORKERS)))
         ids = [one.delivery.id for claim in (*claims, await _claim_deliveries(store, NOW)) for one in claim]
         assert len(ids) == len(set(ids)) == 3 * WORKERS
 
@@ -366,7 +417,7 @@ class ClaimsContract:
         assert (full.jobs_due, full.jobs_dead, full.deliveries_due) == (3, 0, 2)
         assert full.oldest_due_seconds == pytest.approx(60)
         await _claim(store, NOW, limit=1)
-        await _claim_deliveries(store, NOW, limit=1)
+        await _claim_deliveries(store, NOW, a_room(limit=1))
         held = await store.claims.backlog(at=NOW)
         assert (held.jobs_due, held.deliveries_due) == (2, 1)
         assert held.oldest_due_seconds == pytest.approx(30)

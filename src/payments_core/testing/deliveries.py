@@ -30,6 +30,7 @@ from payments_core.testing.builders import (
     NOW,
     SECOND,
     START,
+    a_room,
     a_transaction,
     an_endpoint,
     an_event,
@@ -286,9 +287,7 @@ class DeliveriesContract:
         shop, endpoint = await _shop_with_endpoint(store)
         event = an_event(shop.merchant)
         await put(store, event)
-        (claimed,) = await store.claims.claim_deliveries(
-            at=NOW, limit=5, lease=60 * SECOND, limits_each={}, limit_each=5
-        )
+        (claimed,) = await store.claims.claim_deliveries(at=NOW, room=a_room(), lease=60 * SECOND)
         await write(store, endpoint.disable())
         async with refused_unit(store, StaleWrite) as work:
             work.deliveries.save(
@@ -299,7 +298,7 @@ class DeliveriesContract:
         assert canceled is not None
         assert canceled.lease_token == claimed.delivery.lease_token
         later = NOW + DAY
-        again = await store.claims.claim_deliveries(at=later, limit=5, lease=60 * SECOND, limits_each={}, limit_each=5)
+        again = await store.claims.claim_deliveries(at=later, room=a_room(), lease=60 * SECOND)
         assert not again
 
     async def test_a_delivery_saved_in_the_unit_that_disables_its_endpoint_ends_there(self, store: Store) -> None:
@@ -383,9 +382,8 @@ class DeliveriesContract:
         made = await _delivery(store, endpoint, wanted)
         assert made is not None
         assert (made.due_at, made.tries, made.attempts, made.event_type) == (NOW + DAY, 0, (), wanted.type)
-        due = await store.claims.claim_deliveries(
-            at=NOW + DAY, limit=9, lease=60 * SECOND, limits_each={addressee.id: 0}, limit_each=9
-        )
+        room = a_room(limit_each=9, under_way={addressee: 9})
+        due = await store.claims.claim_deliveries(at=NOW + DAY, room=room, lease=60 * SECOND)
         assert [(claimed.delivery.id, claimed.body) for claimed in due] == [(made.id, wanted.body)]
 
     async def test_a_replay_takes_what_the_endpoint_listens_to_and_what_is_addressed_to_it(self, store: Store) -> None:

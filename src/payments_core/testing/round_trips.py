@@ -21,6 +21,7 @@ from payments_core.testing.builders import (
     a_record,
     a_refresh_token,
     a_refund,
+    a_room,
     a_session,
     a_transaction,
     an_api_key,
@@ -231,9 +232,7 @@ class RoundTripsContract:
         endpoint = an_endpoint(shop.merchant)
         await put(store, endpoint)
         await put(store, an_event(shop.merchant))
-        (claimed,) = await store.claims.claim_deliveries(
-            at=NOW, limit=5, lease=60 * SECOND, limits_each={}, limit_each=5
-        )
+        (claimed,) = await store.claims.claim_deliveries(at=NOW, room=a_room(), lease=60 * SECOND)
         answered = DeliveryAttempt(number=1, at=NOW, milliseconds=15_000, status_code=500, excerpt=TEXT * 10)
         failed = claimed.delivery.fail(answered, now=NOW, retry_after=None, jitter=0.3)
         async with store.begin() as work:
