@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.errors import LeaseLost
 from payments_core.ids import AttemptId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
 from payments_core.ports import UnitOfWork
@@ -51,11 +51,18 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prep
     return await _prepare_refund(work, moment, job)
 
 
-async def note_call(work: UnitOfWork, moment: Moment, *, job: Job, attempt: Attempt) -> datetime:
-    """Write down that the gateway is about to be called once more; return when."""
+async def note_call(work: UnitOfWork, moment: Moment, *, job: Job, attempt: Attempt) -> Attempt:
+    """Write down that the gateway is about to be called once more; return the attempt that says so.
+
+    Raises LeaseLost where the job is another's, or the attempt has moved.
+    """
     work.jobs.expect(job)
-    work.attempts.save(attempt.call(moment.now))
-    return moment.now
+    stored = await work.attempts.get(attempt.merchant, attempt.id)
+    if (stored.state, stored.called_at) != (attempt.state, attempt.called_at):
+        raise LeaseLost("somebody else has gone on with this attempt")
+    noted = stored.call(moment.now)
+    work.attempts.save(noted)
+    return noted
 
 
 async def _charge_is_gone(work: UnitOfWork, job: Job, attempt: Attempt) -> bool:

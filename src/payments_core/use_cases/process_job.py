@@ -2,7 +2,9 @@
 
 The attempt is committed before the call and its id is the gateway's idempotency key, so that a crash at any point
 leaves either nothing done or an attempt that the next holder of the job repeats or looks up. A repeated call is
-committed before it is made, too: from the last one on the gateway's quiet period counts.
+committed before it is made, too: from the last one on the gateway's quiet period counts. A process that stood still
+between the two asks first whether the job is still its own: somebody else may have found out meanwhile that the call
+was never made.
 """
 
 from __future__ import annotations
@@ -26,13 +28,12 @@ from payments_core.use_cases.settle_attempt import settle_attempt
 
 KEY_RETENTION_SHARE: Final = 0.5
 """A call is repeated with the same key only in this first part of the time for which the gateway keeps it."""
+CALL_WITHIN: Final = timedelta(seconds=1)
+"""Of a call's being written down it is made, or written down again. The gateway's quiet period counts from then on."""
+CALL_NOTES_MAX: Final = 5
+NOT_MADE: Final = "the call was not made, as it was late each time"
 GATEWAY_SECONDS_MAX: Final = 60.0
 """For one call. Adapters have shorter bounds of their own; this one is for those that fail to."""
-
-
-CALL_WITHIN: Final = timedelta(seconds=10)
-"""Of a call's being written down it is made, or not at all: a process may stand still between the two, for longer than
-its lease, and somebody else decide meanwhile that the call will never arrive."""
 
 
 class GatewayMisconfigured(PaymentsError):
@@ -87,31 +88,34 @@ class Processor:
         await self.units.run_behind(settle, on=turn_at(job.merchant, "transaction", attempt.transaction))
 
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
-        attempt, submission = prepared.attempt, submission_of(prepared.attempt)
+        attempt = prepared.attempt
         if prepared.is_new:
-            return await self._submit(gateway, submission, attempt.called_at)
+            return await self._submit(gateway, job, attempt)
         now = self.clock.now()
         may_repeat = may_submit(attempt, gateway.capabilities, now) and not prepared.charge_gone
         if attempt.state is not AttemptState.PREPARED or not may_repeat:
-            sighting = await _bounded(gateway.lookup(submission))
-            quiet_for = now - attempt.called_at - gateway.capabilities.quiet_period
-            if not isinstance(sighting, NotSeen) or not attempt.is_open or quiet_for < timedelta(0):
+            sighting = await _bounded(gateway.lookup(submission_of(attempt)))
+            quiet = now - attempt.called_at >= CALL_WITHIN + gateway.capabilities.quiet_period
+            if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
                 return sighting
-            if prepared.charge_gone and quiet_for >= CALL_WITHIN:
+            if prepared.charge_gone:
                 # It never arrived, and is not to be sent any more.
                 return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
             if not may_repeat:
                 return sighting
-        called_at = await self.units.run_behind(
-            partial(note_call, job=job, attempt=attempt), on=turn_at(job.merchant, "job", job.id)
-        )
-        return await self._submit(gateway, submission, called_at)
+        return await self._submit(gateway, job, await self._note(job, attempt))
 
-    async def _submit(self, gateway: Gateway, submission: Submission, called_at: datetime) -> Sighting:
-        """Make the call that was written down for `called_at`, unless this process has stood still since then."""
-        if not timedelta(0) <= self.clock.now() - called_at <= CALL_WITHIN:
-            return Unknown(why="the call was not made in time, and so not at all")
-        return await _bounded(gateway.submit(submission))
+    async def _submit(self, gateway: Gateway, job: Job, attempt: Attempt) -> Sighting:
+        """Make the call that was written down just now."""
+        for _ in range(CALL_NOTES_MAX):
+            if self.clock.now() - attempt.called_at < CALL_WITHIN:
+                return await _bounded(gateway.submit(submission_of(attempt)))
+            attempt = await self._note(job, attempt)
+        return Unknown(why=NOT_MADE)
+
+    async def _note(self, job: Job, attempt: Attempt) -> Attempt:
+        note = partial(note_call, job=job, attempt=attempt)
+        return await self.units.run_behind(note, on=turn_at(job.merchant, "job", job.id))
 
     async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
