@@ -250,11 +250,27 @@ async def test_a_worker_stopped_between_its_record_of_a_call_and_the_call_does_n
     assert await shop.show(id, "status") == ("processing",)
     await shop.later(OVER)
     assert await shop.history(id) == PAID
-    shop.one.gateway.before = unreachable
+    called = shop.one.gateway.before = Stop()
     await shop.one.continue_from(stop)
     assert shop.one.ends == [End.LOST]
+    assert not called.reached.is_set()
     assert await shop.history(id) == PAID
     assert await shop.moved("charged") == 10_00
+
+
+async def test_a_worker_stopped_before_it_repeats_a_call_does_not_repeat_it(shop: Shop) -> None:
+    id = await shop.pay("pm_error_once")
+    await shop.other.worker.sweep_until_idle()
+    await shop.later(SECOND)
+    shop.clock.move(5 * SECOND)
+    stop = shop.one.after_commit = Stop(skip=1)
+    await shop.one.sweep_to(stop)
+    await shop.later(OVER)
+    assert await shop.history(id) == PAID
+    called = shop.one.gateway.before = Stop()
+    await shop.one.continue_from(stop)
+    assert shop.one.ends == [End.LOST]
+    assert not called.reached.is_set()
 
 
 async def test_a_worker_stopped_for_a_moment_before_the_call_makes_it_while_the_job_is_its_own(shop: Shop) -> None:
@@ -323,10 +339,6 @@ async def test_what_a_receiver_told_a_worker_that_was_stopped_counts_for_nothing
     async with shop.other.store.begin() as work:
         assert (await work.endpoints.get(shop.caller.merchant, False, endpoint)).failing_since is None
     assert shop.one.notifier.sent == shop.other.notifier.sent, "at least once, by one id"
-
-
-async def unreachable() -> None:
-    raise AssertionError("nobody is to come here")
 
 
 # ── refunds against a charge that turns out to have failed

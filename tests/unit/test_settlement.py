@@ -202,6 +202,13 @@ async def test_who_lost_a_job_does_not_call_the_gateway_for_it(shop: Shop) -> No
     assert [submission.kind for submission in shop.gateway.submitted] == ["charge"]
 
 
+async def test_a_call_that_is_late_each_time_is_not_made(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process_job, "CALL_WITHIN", timedelta(0))
+    id = await shop.pay()
+    assert await shop.show(id, "status", "status_reason") == ("processing", "outcome_unknown")
+    assert not shop.gateway.submitted
+
+
 @pytest.mark.parametrize("blip", [Unknown(why="cut"), Pending(), NotSeen()])
 async def test_a_correction_comes_through_though_the_first_look_found_nothing(shop: Shop, blip: Sighting) -> None:
     id = await shop.pay(Approved(reference="ch_1", check_again_after=LATER), blip, DECLINED)
