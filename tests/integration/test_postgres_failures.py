@@ -14,12 +14,28 @@ import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from adapters.memory import (
+    MemoryAccessTokens,
+    MemoryGateway,
+    MemoryNotifier,
+    MemoryPasswords,
+    MemoryRateLimits,
+    SystemClock,
+)
+from adapters.memory.doorbell import MemoryDoorbell
 from adapters.postgres import Bounds, PostgresStore, Rejected, create_engine
+from adapters.postgres.errors import translated
 from adapters.postgres.statements import in_progress
 from adapters.security.vault import AeadVault
+from payments_core import Caller, Once, Pay, Payments, Ports, Register
 from payments_core.errors import NotFound, OutcomeUnknown, Unavailable
+from payments_core.idempotency import fingerprint
+from payments_core.ids import MerchantId
+from payments_core.ports import TransactionFilter
 from payments_core.testing.builders import NOW, a_merchant, a_record, a_transaction
 from payments_core.testing.subject import Shop, open_shop, put, stored, write
+from payments_core.transaction import Transaction
+from payments_core.use_cases.read_lists import ListQuery
 from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until
 
@@ -307,6 +323,111 @@ async def test_who_finds_no_free_connection_is_told_so(database_url: str) -> Non
         await engine.dispose()
 
 
+async def test_each_connection_has_the_time_outs_of_its_bounds(database_url: str) -> None:
+    bounds = Bounds(statement_seconds=4.5, lock_seconds=2.5, idle_in_transaction_seconds=7)
+    engine = create_engine(f"{database_url}&options=-c%20work_mem%3D5MB", bounds=bounds)
+    try:
+        async with engine.connect() as connection:
+            shown = {
+                name: await connection.scalar(text(f"SHOW {name}"))
+                for name in (
+                    "statement_timeout",
+                    "lock_timeout",
+                    "idle_in_transaction_session_timeout",
+                    "timezone",
+                    "application_name",
+                    "work_mem",
+                )
+            }
+    finally:
+        await engine.dispose()
+    assert shown == {
+        "statement_timeout": "4500ms",
+        "lock_timeout": "2500ms",
+        "idle_in_transaction_session_timeout": "7s",
+        "timezone": "UTC",
+        "application_name": "payments-core",
+        "work_mem": "5MB",
+    }
+
+
+async def test_a_statement_that_takes_too_long_is_unavailable(database_url: str) -> None:
+    engine = create_engine(database_url, bounds=Bounds(statement_seconds=0.05))
+    try:
+        with pytest.raises(Unavailable), translated():
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT pg_sleep(600)"))
+    finally:
+        await engine.dispose()
+
+
+async def test_a_transaction_left_idle_is_ended_by_the_server(database_url: str, observer: AsyncConnection) -> None:
+    engine = create_engine(database_url, bounds=Bounds(idle_in_transaction_seconds=0.05))
+    try:
+        async with engine.connect() as connection:
+            process = await connection.scalar(text("SELECT pg_backend_pid()"))
+
+            async def is_gone() -> bool:
+                await observer.rollback()  # within one transaction nothing new is seen
+                there = text("SELECT FROM pg_stat_activity WHERE pid = :pid")
+                return (await observer.execute(there, {"pid": process})).first() is None
+
+            await until(is_gone)
+            with pytest.raises(Unavailable), translated():
+                await connection.execute(text("SELECT 1"))
+    finally:
+        await engine.dispose()
+
+
+async def test_restarts_under_load_lose_nothing_that_was_acknowledged_and_take_no_more_connections(
+    database_url: str, postgres_server: Server
+) -> None:
+    engine = create_engine(database_url, bounds=Bounds(connections_max=4, connections_kept=4))
+    store = _store(engine)
+    shop = await open_shop(store)
+    acknowledged: list[Transaction] = []
+    unavailable = 0
+    over = False
+
+    async def pay_on_and_on() -> None:
+        nonlocal unavailable
+        while not over:
+            transaction = a_transaction(shop.key)
+            try:
+                await put(store, transaction)
+            except (Unavailable, OutcomeUnknown):
+                unavailable += 1
+                await asyncio.sleep(0.01)
+            else:
+                acknowledged.append(transaction)
+
+    async def more(than: int) -> None:
+        async def holds() -> bool:
+            return len(acknowledged) > than
+
+        await until(holds)
+
+    async def refused() -> bool:
+        return unavailable > 0
+
+    paying = [asyncio.create_task(pay_on_and_on()) for _ in range(20)]
+    for end in (postgres_server.stop, postgres_server.kill):
+        await more(len(acknowledged) + 20)
+        unavailable = 0
+        await end()
+        await until(refused)
+        await postgres_server.start()
+    await more(len(acknowledged) + 20)
+    over = True
+    await asyncio.gather(*paying)
+    async with engine.connect() as connection:
+        ours = text("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'payments-core'")
+        assert (await connection.scalar(ours) or 0) <= 4
+    for transaction in acknowledged:
+        await stored(store, transaction)
+    await engine.dispose()
+
+
 async def test_a_commit_that_has_begun_ends_before_its_task_is_cancelled(
     store: PostgresStore, observer: AsyncConnection
 ) -> None:
@@ -546,3 +667,53 @@ async def test_a_commit_whose_end_nobody_can_tell_is_unknown(wire: Wire, wired: 
         await put(wired, transaction)
     wire.cut, wire.accepts = None, True
     await stored(wired, transaction)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+async def test_the_same_key_tells_the_truth_about_a_payment_of_which_nobody_could_tell(
+    wire: Wire, wired: PostgresStore, arrived: bool
+) -> None:
+    payments = _payments(wired)
+    account = await payments.register(Register(email="shop@example.com", password="correct horse battery"))
+    caller = Caller(merchant=MerchantId(str(account.json["id"])))
+    order: dict[str, str] = {
+        "payment_key": str((await payments.make_payment_key(caller)).json["key"]),
+        "amount": "10.00",
+        "currency": "USD",
+    }
+    route = "POST /api/transactions/pay"
+    digest = fingerprint(b"secret", route=route, body={**order})
+    once = Once(key="order-1", route=route, status=201, fingerprint=digest)
+
+    wire.cut, wire.accepts = "after" if arrived else "before", False
+    with pytest.raises(OutcomeUnknown):
+        await payments.pay(caller, Pay(**order), once=once)  # type: ignore[arg-type]  # text fields only
+    wire.cut, wire.accepts = None, True
+
+    first, second = [
+        await payments.pay(caller, Pay(**order), once=once)  # type: ignore[arg-type]  # text fields only
+        for _ in range(2)
+    ]
+    assert (first.replayed, second.replayed) == (arrived, True)
+    assert first.body == second.body
+    page = await payments.read.transactions(caller, ListQuery(limit=10), TransactionFilter())
+    assert [item["id"] for item in page.items] == [first.json["id"]]
+
+
+def _payments(store: PostgresStore) -> Payments:
+    clock = SystemClock()
+    return Payments(
+        Ports(
+            begin=store.begin,
+            views=store,
+            credentials=store.credentials,
+            passwords=MemoryPasswords(entropy=os.urandom, cost=4),
+            tokens=MemoryAccessTokens(),
+            limits=MemoryRateLimits(clock=clock.now),
+            gateways={False: MemoryGateway()},
+            notifier=MemoryNotifier(),
+            doorbell=MemoryDoorbell(),
+            clock=clock,
+            entropy=os.urandom,
+        )
+    )

@@ -251,6 +251,7 @@ async def test_a_worker_stopped_between_its_record_of_a_call_and_the_call_does_n
     await shop.later(OVER)
     assert await shop.history(id) == PAID
     called = shop.one.gateway.before = Stop()
+    called.go.set()
     await shop.one.continue_from(stop)
     assert shop.one.ends == [End.LOST]
     assert not called.reached.is_set()
@@ -268,6 +269,7 @@ async def test_a_worker_stopped_before_it_repeats_a_call_does_not_repeat_it(shop
     await shop.later(OVER)
     assert await shop.history(id) == PAID
     called = shop.one.gateway.before = Stop()
+    called.go.set()
     await shop.one.continue_from(stop)
     assert shop.one.ends == [End.LOST]
     assert not called.reached.is_set()

@@ -316,6 +316,21 @@ async def test_processes_of_a_host_share_one_metrics_port_and_end_on_sigterm(
         assert directories_of(port) == []
 
 
+async def test_a_worker_that_is_told_to_stop_hands_back_what_it_cannot_finish(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with wire(settings) as api:
+        shop = await Shop.open(api)
+        with worker_process(settings, tmp_path, 0) as (process, _):
+            id = await shop.pay("pm_slow")
+            await until_seen(lambda: shop.status(id), "processing")
+            assert not await api.claims.claim_jobs(at=api.clock.now(), limit=1, lease=timedelta(seconds=1))
+            assert ended(process) == 0
+        # Its lease of a minute, just begun or just extended, would have kept everybody else out.
+        [job] = await api.claims.claim_jobs(at=api.clock.now(), limit=1, lease=timedelta(seconds=1))
+        assert job.subject == id
+
+
 async def test_the_metrics_port_is_taken_over_when_its_process_is_killed(settings: Settings, tmp_path: Path) -> None:
     port = free_port()
     async with wire(settings) as api:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from entrypoints.metrics_server import sharing_metrics
 from entrypoints.services import Services
 from entrypoints.settings import Settings, SettingsError
 from entrypoints.wiring import encode, in_memory, migrate, wire
-from entrypoints.worker import run_worker
+from entrypoints.worker import run_worker, sweeper
 from payments_core import Caller, LogIn, Pay, Register, TooMany, Unavailable
 from payments_core.job import Job
 from payments_core.limits import API_PER_MERCHANT, LOGIN_PER_ACCOUNT_AND_ADDRESS
@@ -205,6 +206,28 @@ class TestAWorker:
 
             await until(said)
         assert sum("the store is away" in message for message in caplog.messages) == 1
+
+    async def test_asks_a_store_that_is_away_with_growing_pauses_of_which_half_is_random(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        spread: list[tuple[float, float]] = []
+
+        def uniform(least: float, most: float) -> float:
+            spread.append((least, most))
+            return most
+
+        monkeypatch.setattr(sweeper, "random", SimpleNamespace(uniform=uniform))
+        monkeypatch.setattr(sweeper, "PAUSE_FIRST_SECONDS", 0.001)
+        monkeypatch.setattr(sweeper, "PAUSE_MAX_SECONDS", 0.005)
+        pauses: list[float] = []
+        async with in_memory() as services:
+            worker = sweeper.make_worker(services, wake=lambda: None)
+            looks = sweeper._Sweeper(worker, services.bell, asyncio.Event(), timedelta(seconds=1), None)
+            for _ in range(5):
+                await looks._pause(Unavailable("away"))
+                pauses.append(looks._pause_seconds)
+        assert pauses == [0.001, 0.002, 0.004, 0.005, 0.005]
+        assert spread == [(0.5, 1.0)] * 5
 
     async def test_looks_at_once_when_the_bell_rings(self) -> None:
         claims = Away()
