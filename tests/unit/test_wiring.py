@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.memory.clock import HandClock
+from adapters.memory import HandClock, MemoryStore
 from entrypoints.logs import QUIETER, request_id, set_up_logs
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
@@ -249,6 +249,31 @@ class TestAWorker:
             await claims.looked(4)
             stop.set()
             async with asyncio.timeout(PATIENCE_SECONDS):
+                await task
+
+    async def test_extends_the_leases_of_what_is_under_way_before_they_run_out(self) -> None:
+        clock, store = HandClock(datetime.now(UTC)), MemoryStore()
+        settings = Settings(lease_seconds=1)
+        async with AsyncExitStack() as opened:
+            services = await opened.enter_async_context(
+                in_memory(settings, clock=clock, store=store, sandbox_latency_seconds=(50.0, 60.0))
+            )
+            caller = await services.payments.authenticator.by_api_key(await register(services))
+            key = (await services.payments.make_payment_key(caller)).json["key"]
+            await services.payments.pay(caller, Pay(payment_key=str(key), amount="1.00", currency="USD"))
+            task = asyncio.create_task(run_worker(services, patience=timedelta(0)))
+            await until_status(services, caller, "processing")
+            for _ in range(3):
+                clock.move(settings.lease * 0.75)
+
+                async def extended() -> bool:
+                    [job] = store.claims._state.jobs.values()
+                    return job.lease_expires_at == clock.now() + settings.lease
+
+                await until(extended)
+            assert not await services.claims.claim_jobs(at=clock.now(), limit=1, lease=settings.lease)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
                 await task
 
     async def test_that_is_cancelled_hands_back_what_it_cannot_finish(self) -> None:

@@ -14,7 +14,7 @@ from adapters.memory import HandClock, MemoryGateway, MemoryPasswords, memory_pa
 from payments_core import AddEndpoint, Caller, Pay, Payments, Register, Unavailable, worker
 from payments_core.gateway import Outcome, Submission
 from payments_core.ids import MerchantId, TransactionId
-from payments_core.job import Job
+from payments_core.job import LEASE, Job
 from payments_core.ports import Answered, Notification
 from payments_core.testing.builders import NOW
 from payments_core.webhook import ENDPOINTS_MAX, Delivery
@@ -234,3 +234,26 @@ async def test_what_cannot_be_finished_in_time_is_handed_back_and_done_by_anothe
     other = Worker(shop.payments, shop.worker._claims, shop.clock, wake=lambda: None)
     await other.sweep_until_idle()
     assert len(receivers.asked) == 4, "the one that was broken off is sent again, and each event once besides"
+
+
+async def test_what_is_under_way_is_kept_by_a_heartbeat_and_lost_without() -> None:
+    receivers = Held()
+    shop = await open_shop(notifier=receivers)
+    await shop.listen("https://slow.example.com/")
+    await shop.pay()
+    await shop.sweep_until(lambda: receivers.hanging == 3)
+    other = Worker(shop.payments, shop.worker._claims, shop.clock, wake=lambda: None)
+    shop.clock.move(LEASE * 0.75)
+    await shop.worker.heartbeat()
+    shop.clock.move(LEASE * 0.75)
+    await other.sweep()
+    assert other.in_flight == 0
+    shop.clock.move(LEASE * 0.25)
+    await other.sweep()
+    assert other.in_flight == 3
+    await shop.worker.heartbeat()  # which gives a lost lease back to nobody
+    receivers.go.set()
+    await other.sweep_until_idle()
+    await shop.all_is_recorded()
+    assert len(receivers.asked) == 6
+    assert (await shop.worker._claims.backlog(at=shop.clock.now())).deliveries_due == 0
