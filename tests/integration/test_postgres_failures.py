@@ -706,6 +706,7 @@ def _payments(store: PostgresStore) -> Payments:
         Ports(
             begin=store.begin,
             views=store,
+            oversight=store.oversight,
             credentials=store.credentials,
             passwords=MemoryPasswords(entropy=os.urandom, cost=4),
             tokens=MemoryAccessTokens(),

@@ -131,6 +131,7 @@ class Process:
             Ports(
                 begin=self.begin,
                 views=self.store,
+                oversight=self.store.oversight,
                 credentials=self.store.credentials,
                 passwords=MemoryPasswords(entropy=os.urandom, cost=4),
                 tokens=MemoryAccessTokens(),

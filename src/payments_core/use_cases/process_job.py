@@ -28,10 +28,11 @@ from payments_core.use_cases.settle_attempt import settle_attempt
 
 KEY_RETENTION_SHARE: Final = 0.5
 """A call is repeated with the same key only in this first part of the time for which the gateway keeps it."""
-CALL_WITHIN: Final = timedelta(seconds=1)
-"""Of a call's being written down it is made, or written down again. The gateway's quiet period counts from then on."""
+CALL_WITHIN: Final = timedelta(seconds=5)
+"""Of a call's being written down it is made, or written down again. Before so much more than the gateway's quiet period
+has passed, nobody says that it never arrived; to make it again with the same key does no harm before."""
 CALL_NOTES_MAX: Final = 5
-NOT_MADE: Final = "the call was not made, as it was late each time"
+NOT_MADE: Final = "the call was not made, as it was too late for it"
 GATEWAY_SECONDS_MAX: Final = 60.0
 """For one call. Adapters have shorter bounds of their own; this one is for those that fail to."""
 
@@ -95,10 +96,10 @@ class Processor:
         may_repeat = may_submit(attempt, gateway.capabilities, now) and not prepared.charge_gone
         if attempt.state is not AttemptState.PREPARED or not may_repeat:
             sighting = await _bounded(gateway.lookup(submission_of(attempt)))
-            quiet = now - attempt.called_at >= CALL_WITHIN + gateway.capabilities.quiet_period
-            if not isinstance(sighting, NotSeen) or not attempt.is_open or not quiet:
+            quiet_for = now - attempt.called_at - gateway.capabilities.quiet_period
+            if not isinstance(sighting, NotSeen) or not attempt.is_open or quiet_for < timedelta(0):
                 return sighting
-            if prepared.charge_gone:
+            if prepared.charge_gone and quiet_for >= CALL_WITHIN:
                 # It never arrived, and is not to be sent any more.
                 return Declined(code=CHARGE_GONE.code, message=CHARGE_GONE.message)
             if not may_repeat:
@@ -106,9 +107,15 @@ class Processor:
         return await self._submit(gateway, job, await self._note(job, attempt))
 
     async def _submit(self, gateway: Gateway, job: Job, attempt: Attempt) -> Sighting:
-        """Make the call that was written down just now."""
+        """Make the call that was written down just now, unless it has become too old meanwhile to be made at all.
+
+        This process may have stood still at any await, for a day even, and found nobody else at its job.
+        """
         for _ in range(CALL_NOTES_MAX):
-            if self.clock.now() - attempt.called_at < CALL_WITHIN:
+            now = self.clock.now()
+            if not may_submit(attempt, gateway.capabilities, now):
+                break
+            if abs(now - attempt.called_at) < CALL_WITHIN:
                 return await _bounded(gateway.submit(submission_of(attempt)))
             attempt = await self._note(job, attempt)
         return Unknown(why=NOT_MADE)
