@@ -1,13 +1,13 @@
 """Everything that the core needs from outside, as Protocols without behaviour.
 
-The store has three faces: `Begin` (units of work, which write), `Views` (snapshots, which list) and `Claims` (workers'
-leases). They may be one object. Errors that a port raises are in its docstrings; `Unavailable` may come from each
-store call.
+The store has five faces: `Begin` (units of work, which write), `Views` (snapshots, which list), `Oversight` (what staff
+see), `Claims` (workers' leases) and `Books` (which are read from end to end). They may be one object. Errors that a
+port raises are in its docstrings; `Unavailable` may come from each store call.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from payments_core.attempt import Attempt, AttemptState
+from payments_core.books import DeliveryPage, Dossier, GatewayEntry, KeyUse, LogPage
 from payments_core.event import Event, EventType
 from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
 from payments_core.idempotency import Record
@@ -488,6 +489,69 @@ class Oversight(Protocol):
 
     async def attempt(self, id: AttemptId, /) -> Attempt:
         """Return the attempt, or raise NotFound."""
+        ...
+
+
+# ── verification ─────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class Books(Protocol):
+    """The whole store, for whoever verifies it while others work on it.
+
+    Each call is one short snapshot that only reads: it locks nothing, and nothing is held between two calls. A page has
+    up to `limit` items in the order of their ids, from behind `after` on ("" is the start); one with fewer is the last.
+    """
+
+    async def merchants(self, *, after: str, limit: int) -> Sequence[MerchantId]:
+        """Return ids of merchants."""
+        ...
+
+    async def dossiers(self, merchant: MerchantId, livemode: bool, /, *, after: str, limit: int) -> Sequence[Dossier]:
+        """Return transactions of a mode, each with what belongs to it, all as of one moment."""
+        ...
+
+    async def log(self, merchant: MerchantId, /, *, after: int, limit: int) -> LogPage:
+        """Return events of both modes with positions above `after`, and which of their deliveries there are.
+
+        Raises NotFound for nobody.
+        """
+        ...
+
+    async def endpoints(
+        self, merchant: MerchantId, livemode: bool, /, *, after: str, limit: int
+    ) -> Sequence[EndpointId]:
+        """Return ids of a mode's endpoints, removed ones included."""
+        ...
+
+    async def deliveries(
+        self, merchant: MerchantId, livemode: bool, endpoint: EndpointId, /, *, after: str, limit: int
+    ) -> DeliveryPage:
+        """Return deliveries of an endpoint, or raise NotFound where the endpoint isn't there."""
+        ...
+
+    async def key_uses(self, merchant: MerchantId, livemode: bool, /, *, after: str, limit: int) -> Sequence[KeyUse]:
+        """Return what idempotency keys of a mode did, in the order of the keys, expired ones included."""
+        ...
+
+    async def known_attempts(self, ids: Sequence[AttemptId], /) -> Set[AttemptId]:
+        """Return those of these ids that are attempts of any merchant."""
+        ...
+
+
+class GatewayLedger(Protocol):
+    """The books of a gateway that lets us read them. Every call may raise Unavailable."""
+
+    @property
+    def gateway(self) -> str:
+        """The name of the gateway (`Capabilities.name`), which its attempts carry."""
+        ...
+
+    async def entries_of(self, attempts: Sequence[AttemptId], /) -> Mapping[AttemptId, GatewayEntry]:
+        """Return the entries of these attempts; one that the gateway never heard of has none."""
+        ...
+
+    async def entries(self, *, after: str, limit: int) -> Sequence[GatewayEntry]:
+        """Return up to `limit` entries in the order of their attempts' ids, from behind the id `after` on."""
         ...
 
 

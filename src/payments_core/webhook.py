@@ -75,7 +75,10 @@ class OldSecret:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where a merchant wants events. `failing_since` is when it began to only fail; a success clears it."""
+    """Where a merchant wants events. `failing_since` is when it began to only fail; a success clears it.
+
+    `subscribed_at` is when its present subscription began: it was made, its `events` changed, or it was enabled again.
+    """
 
     id: EndpointId
     merchant: MerchantId
@@ -86,6 +89,7 @@ class Endpoint:
     enabled: bool
     secret: str = field(repr=False)
     created_at: datetime
+    subscribed_at: datetime
     old_secrets: tuple[OldSecret, ...] = ()
     failing_since: datetime | None = None
     removed_at: datetime | None = None
@@ -109,9 +113,13 @@ class Endpoint:
         """Return the endpoint that is sent nothing any more."""
         return replace(self, enabled=False)
 
-    def enable(self) -> Endpoint:
-        """Return the endpoint that is sent events again, its clock of failure at zero."""
-        return replace(self, enabled=True, failing_since=None)
+    def enable(self, *, at: datetime) -> Endpoint:
+        """Return the endpoint that is sent events again from now on, its clock of failure at zero."""
+        return replace(self, enabled=True, failing_since=None, subscribed_at=at)
+
+    def subscribe(self, events: tuple[str, ...], *, at: datetime) -> Endpoint:
+        """Return the endpoint that listens to these from now on: this same object where nothing changes."""
+        return self if events == self.events else replace(self, events=events, subscribed_at=at)
 
     def remove(self, *, at: datetime) -> Endpoint:
         """Return the endpoint that is gone for its merchant; its deliveries keep a place to belong to."""

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from adapters.memory.books import MemoryBooks
 from adapters.memory.claims import MemoryClaims
 from adapters.memory.credentials import MemoryCredentials
 from adapters.memory.oversight import MemoryOversight
@@ -13,11 +14,12 @@ from adapters.memory.state import State
 from adapters.memory.unit import MemoryUnitOfWork
 from adapters.memory.views import MemoryView
 from payments_core.ids import MerchantId
-from payments_core.ports import Credentials, UnitOfWork, View
+from payments_core.ports import Books, Credentials, UnitOfWork, View
 
 
 class MemoryStore:
-    """The faces of a store: `begin` for units of work, `view` and `revision`, `claims`, `oversight`, `credentials`.
+    """The faces of a store: `begin` for units of work, `view` and `revision`, `claims`, `oversight`, `credentials`,
+    `books`.
 
     Each read and each commit lets other tasks run first, so that races happen here as they do over a network; a
     commit itself checks and writes without waiting. It is for one event loop and for as long as the process lives.
@@ -28,6 +30,7 @@ class MemoryStore:
         self.claims = MemoryClaims(self._state)
         self.oversight = MemoryOversight(self._state)
         self.credentials: Credentials = MemoryCredentials(self._state)
+        self.books: Books = MemoryBooks(self._state)
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[UnitOfWork, None]:

@@ -32,6 +32,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
@@ -335,6 +336,8 @@ Index(
     attempts.c.id,
     postgresql_where=text(f"state = '{AttemptState.NEEDS_REVIEW}'"),
 )
+# A gateway's books name attempts, and no merchants.
+Index("ix_attempts_id", attempts.c.id)
 
 endpoints: Final = Table(
     "endpoints",
@@ -352,6 +355,8 @@ endpoints: Final = Table(
     _time("failing_since", nullable=True),
     _time("removed_at", nullable=True),
     _count("version"),
+    # The default is for processes of an earlier version, which run on while this one is installed.
+    Column("subscribed_at", TIME, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("merchant_id", "livemode", "id"),
     _of_merchant(),
     CheckConstraint("NOT enabled OR removed_at IS NULL", name="removed"),

@@ -3,6 +3,7 @@
 `adapters.sandbox.postgres_ledger` is imported by its own name: the rest needs the standard library only.
 """
 
+from adapters.sandbox.books import SandboxBooks
 from adapters.sandbox.chance import parse_latency
 from adapters.sandbox.gateway import SandboxGateway
 from adapters.sandbox.ledger import EntryStatus, Ledger, LedgerAway, LedgerEntry, MemoryLedger, Recorded
@@ -16,6 +17,7 @@ __all__ = [
     "MemoryLedger",
     "Recorded",
     "SCRIPTS",
+    "SandboxBooks",
     "SandboxGateway",
     "parse_latency",
 ]

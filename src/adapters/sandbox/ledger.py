@@ -69,6 +69,10 @@ class Ledger(Protocol):
         """Return the attempt's entry, if it has one."""
         ...
 
+    async def find_all(self, attempts: Sequence[AttemptId], /) -> Sequence[LedgerEntry]:
+        """Return the entries of those of these attempts that have one."""
+        ...
+
     async def drop_first_call(self, attempt: AttemptId, /, *, at: datetime) -> bool:
         """Note a call that is to have no effect; True the first time for this attempt, False ever after."""
         ...
@@ -99,6 +103,10 @@ class MemoryLedger:
     async def find(self, attempt: AttemptId, /) -> LedgerEntry | None:
         """Return the attempt's entry, if it has one."""
         return self._entries.get(attempt)
+
+    async def find_all(self, attempts: Sequence[AttemptId], /) -> Sequence[LedgerEntry]:
+        """Return the entries of those of these attempts that have one."""
+        return [self._entries[attempt] for attempt in attempts if attempt in self._entries]
 
     async def drop_first_call(self, attempt: AttemptId, /, *, at: datetime) -> bool:
         """Say whether this is the first such call of the attempt."""

@@ -18,12 +18,14 @@ from sqlalchemy import (
     Select,
     Table,
     Text,
+    any_,
+    bindparam,
     func,
     make_url,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.schema import CreateSchema
@@ -124,6 +126,13 @@ class PostgresLedger:
         async with self._connected() as connection:
             found = (await connection.execute(_entry_of(attempt))).mappings().one_or_none()
             return None if found is None else _entry(found)
+
+    async def find_all(self, attempts: Sequence[AttemptId], /) -> Sequence[LedgerEntry]:
+        """Return the entries of those of these attempts that have one."""
+        reading = select(entries).where(entries.c.attempt == any_(bindparam("attempts", type_=ARRAY(Text))))
+        async with self._connected() as connection:
+            found = await connection.execute(reading, {"attempts": list(attempts)})
+            return [_entry(row) for row in found.mappings()]
 
     async def drop_first_call(self, attempt: AttemptId, /, *, at: datetime) -> bool:
         """Say whether this is the first such call of the attempt."""

@@ -206,6 +206,7 @@ def an_endpoint(
         enabled=True,
         secret=make_secret(moment.secret(32)),
         created_at=moment.now,
+        subscribed_at=moment.now,
     )
 
 

@@ -400,7 +400,7 @@ class DeliveriesContract:
         await write(store, endpoint.disable())
         await put(store, missed)
         disabled = await stored_endpoint(store, endpoint)
-        await write(store, replace(disabled.enable(), events=(EventType.TRANSACTION_CREATED,)))
+        await write(store, replace(disabled.enable(at=NOW), events=(EventType.TRANSACTION_CREATED,)))
         assert await _replay(store, endpoint, since=START, until=START + DAY) == 3
         assert await _statuses(store, endpoint, heard, unheard, addressed, missed) == [
             DeliveryStatus.PENDING,

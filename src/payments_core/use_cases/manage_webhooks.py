@@ -80,6 +80,7 @@ async def add_endpoint(
         enabled=True,
         secret=make_secret(moment.secret(SECRET_BYTES)),
         created_at=moment.now,
+        subscribed_at=moment.now,
     )
     work.endpoints.add(endpoint)
     return Made(answer=describe.endpoint(endpoint, secret=endpoint.secret), resource=endpoint.id)
@@ -87,7 +88,7 @@ async def add_endpoint(
 
 async def change_endpoint(
     work: UnitOfWork,
-    _moment: Moment,
+    moment: Moment,
     *,
     caller: Caller,
     id: EndpointId,
@@ -100,11 +101,12 @@ async def change_endpoint(
     changed = replace(
         endpoint,
         url=endpoint.url if isinstance(command.url, Unset) else command.url,
-        events=endpoint.events if isinstance(command.events, Unset) else command.events,
         description=endpoint.description if isinstance(command.description, Unset) else command.description,
     )
+    if not isinstance(command.events, Unset):
+        changed = changed.subscribe(command.events, at=moment.now)
     if not isinstance(command.enabled, Unset) and command.enabled != endpoint.enabled:
-        changed = changed.enable() if command.enabled else changed.disable()
+        changed = changed.enable(at=moment.now) if command.enabled else changed.disable()
     if changed.url != endpoint.url:
         changed = changed.succeeded()  # another place, which has yet to fail
     if changed != endpoint:
