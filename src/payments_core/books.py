@@ -5,9 +5,10 @@ A page is as of one moment. Nothing in it is a secret that was opened, a body of
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 from payments_core.attempt import Attempt, AttemptKind
 from payments_core.event import ALL_EVENTS, Event, EventType
@@ -17,6 +18,8 @@ from payments_core.money import Money
 from payments_core.refund import Refund
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +34,42 @@ class Dossier:
     attempts: Sequence[Attempt]
     jobs: Sequence[Job]
     events: Sequence[Event]
+
+
+def dossiers(
+    transactions: Sequence[Transaction],
+    *,
+    refunds: Iterable[Refund],
+    attempts: Iterable[Attempt],
+    jobs: Iterable[Job],
+    events: Iterable[Event],
+) -> Sequence[Dossier]:
+    """Return a dossier for each transaction; what belongs to another one is passed over."""
+    refunds_of = _grouped(refunds, lambda refund: refund.transaction)
+    attempts_of = _grouped(attempts, lambda attempt: attempt.refund or attempt.transaction)
+    jobs_of = _grouped(jobs, lambda job: job.subject)
+    events_of = _grouped(events, lambda event: event.transaction or "")
+    made: list[Dossier] = []
+    for transaction in transactions:
+        own_refunds = refunds_of.get(transaction.id, [])
+        subjects = (transaction.id, *(refund.id for refund in own_refunds))
+        made.append(
+            Dossier(
+                transaction=transaction,
+                refunds=own_refunds,
+                attempts=[attempt for subject in subjects for attempt in attempts_of.get(subject, [])],
+                jobs=[job for subject in subjects for job in jobs_of.get(subject, [])],
+                events=sorted(events_of.get(transaction.id, []), key=lambda event: event.sequence or 0),
+            )
+        )
+    return made
+
+
+def _grouped(rows: Iterable[T], by: Callable[[T], str]) -> Mapping[str, list[T]]:
+    groups: dict[str, list[T]] = {}
+    for row in rows:
+        groups.setdefault(by(row), []).append(row)
+    return groups
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +113,7 @@ class LogPage:
     """Some of a merchant's events, of both modes, in the order of their positions.
 
     `counted` is how many events the merchant's counter says there are; `subscriptions` those of all endpoints that are
-    open; `deliveries` which deliveries of these events to these endpoints there are.
+    open; `deliveries` has those of the wanted deliveries (`Subscription.wants`) that there are, others or not.
     """
 
     events: Sequence[LoggedEvent]

@@ -20,6 +20,7 @@ from payments_core.ids import delivery_id
 from payments_core.merchant import Merchant
 from payments_core.page import Position
 from payments_core.ports import EventFilter, Window
+from payments_core.testing.books import BooksContract
 from payments_core.testing.builders import (
     NOW,
     a_merchant,
@@ -36,6 +37,7 @@ from payments_core.testing.store import StoreContract
 from payments_core.testing.subject import open_shop, put, read_all, stored, stored_transaction, write
 from payments_core.testing.views import ViewsContract
 from payments_core.transaction import Transaction
+from tests.integration.tampering import PostgresTampering
 
 VAULT = AeadVault([b"k" * 32], entropy=os.urandom)
 REFUNDS = 20
@@ -61,6 +63,13 @@ def store(engine: AsyncEngine) -> PostgresStore:
     return PostgresStore(engine, vault=VAULT)
 
 
+@pytest.fixture
+async def tampering(engine: AsyncEngine) -> PostgresTampering:
+    tampering = PostgresTampering(engine, VAULT)
+    await tampering.drop_checks()
+    return tampering
+
+
 class TestPostgresStore(StoreContract):
     """Supplies `store`."""
 
@@ -79,6 +88,10 @@ class TestPostgresOversight(OversightContract):
 
 class TestPostgresCredentials(CredentialsContract):
     """Supplies `store`."""
+
+
+class TestPostgresBooks(BooksContract):
+    """Supplies `store` and `tampering`."""
 
 
 # ── races

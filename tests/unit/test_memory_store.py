@@ -5,16 +5,23 @@ from __future__ import annotations
 import pytest
 
 from adapters.memory.store import MemoryStore
+from payments_core.testing.books import BooksContract
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.oversight import OversightContract
-from payments_core.testing.store import Store, StoreContract
+from payments_core.testing.store import StoreContract
 from payments_core.testing.views import ViewsContract
+from tests.unit.memory_tampering import MemoryTampering
 
 
 @pytest.fixture
-def store() -> Store:
+def store() -> MemoryStore:
     return MemoryStore()
+
+
+@pytest.fixture
+def tampering(store: MemoryStore) -> MemoryTampering:
+    return MemoryTampering(store)
 
 
 class TestMemoryStore(StoreContract):
@@ -34,4 +41,8 @@ class TestMemoryOversight(OversightContract):
 
 
 class TestMemoryCredentials(CredentialsContract):
+    pass
+
+
+class TestMemoryBooks(BooksContract):
     pass

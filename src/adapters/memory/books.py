@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Sequence, Set
 from itertools import islice
 from typing import TypeVar
 
 from adapters.memory.state import Account, State, Table
-from payments_core.books import DeliveryPage, Dossier, KeyUse, LoggedEvent, LogPage, Subscription
+from payments_core.books import DeliveryPage, Dossier, KeyUse, LoggedEvent, LogPage, Subscription, dossiers
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import AttemptId, EndpointId, MerchantId
-from payments_core.refund import Refund
-from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
 V = TypeVar("V")
@@ -36,7 +34,13 @@ class MemoryBooks:
         await asyncio.sleep(0)
         account = self._state.account(merchant)
         wanted = (one for one in account.transactions.oldest_first(above=after) if one.livemode is livemode)
-        return self._dossiers(account, list(islice(wanted, limit)))
+        return dossiers(
+            list(islice(wanted, limit)),
+            refunds=account.refunds.oldest_first(),
+            attempts=account.attempts.oldest_first(),
+            jobs=[job for _, job in sorted(self._state.jobs.items()) if job.merchant == merchant],
+            events=account.log,
+        )
 
     async def log(self, merchant: MerchantId, /, *, after: int, limit: int) -> LogPage:
         """Return events, and which of their deliveries there are. Raises NotFound for nobody."""
@@ -89,33 +93,6 @@ class MemoryBooks:
         await asyncio.sleep(0)
         accounts = self._state.accounts.values()
         return {id for id in ids if any(account.attempts.get(id) is not None for account in accounts)}
-
-    def _dossiers(self, account: Account, transactions: Sequence[Transaction]) -> Sequence[Dossier]:
-        mine = [job for _, job in sorted(self._state.jobs.items()) if job.merchant == account.merchant.id]
-        jobs = _grouped(mine, lambda job: job.subject)
-        attempts = _grouped(account.attempts.oldest_first(), lambda attempt: attempt.transaction)
-        events = _grouped(account.log, lambda event: event.transaction or "")
-        made: list[Dossier] = []
-        for transaction in transactions:
-            refunds = list((account.refunds_of.get(transaction.id) or Table[Refund]()).oldest_first())
-            subjects = (transaction.id, *(refund.id for refund in refunds))
-            made.append(
-                Dossier(
-                    transaction=transaction,
-                    refunds=refunds,
-                    attempts=attempts.get(transaction.id, []),
-                    jobs=[job for subject in subjects for job in jobs.get(subject, [])],
-                    events=sorted(events.get(transaction.id, []), key=lambda event: event.sequence or 0),
-                )
-            )
-        return made
-
-
-def _grouped(rows: Iterable[V], by: Callable[[V], str]) -> Mapping[str, list[V]]:
-    groups: dict[str, list[V]] = {}
-    for row in rows:
-        groups.setdefault(by(row), []).append(row)
-    return groups
 
 
 def _deliveries(account: Account, endpoint: EndpointId) -> Table[Delivery]:

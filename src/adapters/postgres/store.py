@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import statements
+from adapters.postgres.books import PostgresBooks
 from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
 from adapters.postgres.commit import write
@@ -35,7 +36,7 @@ UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
-    """Units of work, views, claims, oversight and credentials over one engine, which its owner disposes of.
+    """Units of work, views, claims, oversight, credentials and books over one engine, which its owner disposes of.
 
     Whatever the driver raises comes out as StaleWrite, Duplicate, Unavailable or OutcomeUnknown, or as `Rejected`,
     which is a defect.
@@ -50,6 +51,7 @@ class PostgresStore:
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
+        self.books: Final = PostgresBooks(engine, self._kinds)
 
     # ── units of work
 

@@ -1,5 +1,6 @@
 """Contract suites: what every adapter of a port must pass. They need pytest, with pytest-asyncio in its auto mode."""
 
+from payments_core.testing.books import BooksContract
 from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
@@ -10,10 +11,12 @@ from payments_core.testing.oversight import OversightContract
 from payments_core.testing.passwords import PasswordsContract
 from payments_core.testing.store import Store, StoreContract
 from payments_core.testing.tokens import AccessTokensContract
+from payments_core.testing.verified import Tampering, VerifiedStore
 from payments_core.testing.views import ViewsContract
 
 __all__ = [
     "AccessTokensContract",
+    "BooksContract",
     "CacheContract",
     "CacheUnderTest",
     "ClaimsContract",
@@ -28,5 +31,7 @@ __all__ = [
     "RateLimitsUnderTest",
     "Store",
     "StoreContract",
+    "Tampering",
+    "VerifiedStore",
     "ViewsContract",
 ]
