@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from entrypoints.metrics import Metrics
 from entrypoints.settings import Settings
 from payments_core import Payments
-from payments_core.ports import Begin, Cache, Claims, Clock, RateLimits, Views
+from payments_core.ports import Begin, Books, Cache, Claims, Clock, GatewayLedger, RateLimits, Views
 
 HealthCheck: TypeAlias = Callable[[], Awaitable[str | None]]
 """Look whether something works, in bounded time: None where it does, else a line that says what is wrong and its cure.
@@ -48,7 +48,8 @@ class Services:
 
     `vital` are the checks without which nothing works (store, migrations, secrets); `useful` those without which it is
     slower (cache, queue). `fingerprint_key` keys the field digests of idempotency records. `bell` rings in this process
-    whenever there may be work: its own, and other processes' where it was wired to hear them.
+    whenever there may be work: its own, and other processes' where it was wired to hear them. `ledgers` are the
+    books of those gateways that let us read them.
     """
 
     settings: Settings
@@ -56,6 +57,8 @@ class Services:
     begin: Begin
     views: Views
     claims: Claims
+    books: Books
+    ledgers: Sequence[GatewayLedger]
     clock: Clock
     cache: Cache
     limits: RateLimits

@@ -67,6 +67,7 @@ COMMANDS: Final = (
     "attempts",
     "shell",
     "doctor",
+    "verify",
 )
 BELOW: Final = (
     ("merchant", "create"),
@@ -369,7 +370,7 @@ def test_a_directory_is_ours_that_is_empty_or_holds_what_a_start_left(kept: str 
 
 
 @pytest.mark.parametrize(
-    "command", [("up",), ("merchant", "create", "--email", "a@b.example"), ("shell",), ("doctor",)]
+    "command", [("up",), ("merchant", "create", "--email", "a@b.example"), ("shell",), ("doctor",), ("verify",)]
 )
 def test_an_empty_data_directory_is_not_taken_for_the_current_one(command: Sequence[str]) -> None:
     done = CliRunner().invoke(command_line, [*command, "--data-dir", ""])

@@ -20,6 +20,7 @@ from entrypoints.cli.migrate import migrate_command
 from entrypoints.cli.serve import serve
 from entrypoints.cli.shell import shell
 from entrypoints.cli.up.command import up
+from entrypoints.cli.verify.command import verify
 from entrypoints.cli.worker import worker
 
 DEBUG: Final = "payments.debug"
@@ -95,5 +96,5 @@ def payments() -> None:
     """
 
 
-for command in (up, demo, serve, worker, migrate_command, listen, merchant, jobs, attempts, shell, doctor):
+for command in (up, demo, serve, worker, migrate_command, listen, merchant, jobs, attempts, shell, doctor, verify):
     payments.add_command(with_debug(command))

@@ -16,7 +16,7 @@ from adapters.memory.credentials import CachedCredentials
 from adapters.memory.store import MemoryStore
 from adapters.postgres import PostgresStore, create_engine
 from adapters.postgres.health import lacking, ping
-from adapters.sandbox import SandboxGateway
+from adapters.sandbox import SandboxBooks, SandboxGateway
 from adapters.sandbox.ledger import Ledger, MemoryLedger
 from adapters.sandbox.postgres_ledger import PostgresLedger
 from adapters.security.keys import SecretKeys
@@ -62,6 +62,7 @@ async def in_memory(
     clock = clock or SystemClock()
     async with AsyncExitStack() as opened:
         store = store or MemoryStore()
+        ledger = ledger or MemoryLedger()
         yield _services(
             settings,
             metrics or Metrics(),
@@ -70,7 +71,8 @@ async def in_memory(
             store=store,
             credentials=store.credentials,
             passwords=passwords or _argon2(opened, Argon2Passwords(memory_kib=8, iterations=1)),
-            gateway=_sandbox(settings, ledger or MemoryLedger(), clock, latency=sandbox_latency_seconds),
+            gateway=_sandbox(settings, ledger, clock, latency=sandbox_latency_seconds),
+            ledger=ledger,
             notifier=notifier if notifier is not None else await opened.enter_async_context(_http_notifier(settings)),
             shared=alone(clock, {}),
             vital={"store": always_says(None)},
@@ -107,6 +109,7 @@ async def wire(
             credentials=CachedCredentials(store.credentials, clock=clock),
             passwords=_argon2(opened, Argon2Passwords()),
             gateway=_sandbox(settings, ledger, clock, latency=settings.sandbox_latency_seconds),
+            ledger=ledger,
             notifier=await opened.enter_async_context(_http_notifier(settings)),
             shared=await over_redis(settings, clock, opened, hears_rings=hears_rings),
             vital={
@@ -130,6 +133,7 @@ def _services(
     credentials: Credentials,
     passwords: Passwords,
     gateway: SandboxGateway,
+    ledger: Ledger,
     notifier: Notifier,
     shared: Shared,
     vital: Mapping[str, HealthCheck],
@@ -158,6 +162,8 @@ def _services(
         begin=store.begin,
         views=store,
         claims=store.claims,
+        books=store.books,
+        ledgers=[SandboxBooks(ledger)],
         clock=clock,
         cache=MeteredCache(shared.cache, metrics),
         limits=limits,

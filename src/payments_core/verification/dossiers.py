@@ -13,8 +13,10 @@ from payments_core.money import Money
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import REFUNDS_MAX, Status, Transaction
 from payments_core.use_cases.prepare_attempt import CHARGE_GONE
-from payments_core.verification.history import corrected_by_staff
 from payments_core.verification.rules import Found
+
+SAID_BY: Final = "said by "
+"""What the detail of an attempt says where a person closed it in the gateway's place."""
 
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
 _OF_CHARGE: Final[Mapping[AttemptState, frozenset[Status]]] = {
@@ -95,7 +97,7 @@ def status_disagrees(dossier: Dossier) -> Iterator[Found]:
     transaction = dossier.transaction
     attempt = attempts.get(transaction.id)
     allowed = frozenset({Status.PENDING, Status.CANCELED}) if attempt is None else _OF_CHARGE[attempt.state]
-    if transaction.status not in allowed and not corrected_by_staff(dossier.events):
+    if transaction.status not in allowed:
         yield transaction.id, _elsewhere(transaction.status, attempt)
     for refund in dossier.refunds:
         attempt = attempts.get(refund.id)
@@ -147,9 +149,8 @@ def disagreement(attempt: Attempt, entries: Mapping[AttemptId, GatewayEntry]) ->
     """Return how the gateway's entry of a settled attempt contradicts it, if it does."""
     entry = entries.get(attempt.id)
     if entry is None:
-        if attempt.state is AttemptState.DECLINED and attempt.detail == CHARGE_GONE.code:
-            return None  # it never arrived, and was not sent again, as its charge was gone
-        return attempt.id, f"is {attempt.state}, and the gateway has no entry of it"
+        nothing = (attempt.id, f"is {attempt.state}, and the gateway has no entry of it")
+        return None if _never_arrived(attempt) else nothing
     if (entry.kind, entry.amount) != (attempt.kind, attempt.amount):
         told, ours = (f"{one.kind} of {one.amount.format()} {one.amount.currency.code}" for one in (entry, attempt))
         return attempt.id, f"the gateway has a {told}, we a {ours}"
@@ -157,3 +158,12 @@ def disagreement(attempt: Attempt, entries: Mapping[AttemptId, GatewayEntry]) ->
         told = "approved" if entry.moved else "declined"
         return attempt.id, f"is {attempt.state}, and {told} by the gateway"
     return None
+
+
+def _never_arrived(attempt: Attempt) -> bool:
+    """Say whether the attempt was closed as one that the gateway never heard of.
+
+    It was not sent again, as its charge was gone, or a person said so.
+    """
+    detail = attempt.detail or ""
+    return attempt.state is AttemptState.DECLINED and (detail == CHARGE_GONE.code or SAID_BY in detail)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -13,9 +13,6 @@ from payments_core.refund import REFUND_ALLOWED, RefundStatus
 from payments_core.transaction import ALLOWED, CLOSED, Status
 from payments_core.values import Json
 from payments_core.verification.rules import Found
-
-GATEWAY: Final = "gateway"
-"""The source of the evidence for a correction that follows from what the gateway said."""
 
 _STEPS: Final[Mapping[EventType, Status]] = {
     EventType.TRANSACTION_PROCESSING: Status.PROCESSING,
@@ -57,15 +54,6 @@ def misled(dossier: Dossier) -> Iterator[Found]:
         yield id, "has events and isn't there"
 
 
-def corrected_by_staff(events: Sequence[Event]) -> bool:
-    """Say whether the last correction followed from something else than the gateway's word."""
-    for event in reversed(events):
-        if event.type is EventType.TRANSACTION_CORRECTED:
-            evidence = _data(event).get("evidence")
-            return isinstance(evidence, Mapping) and evidence.get("source") != GATEWAY
-    return False
-
-
 @dataclass(slots=True)
 class _Past:
     """Where the events so far lead: None where there was none."""
@@ -83,7 +71,7 @@ class _Past:
             case EventType.TRANSACTION_CORRECTED:
                 return self._correct(_data(event))
             case EventType.REFUND_CREATED | EventType.REFUND_SUCCEEDED | EventType.REFUND_FAILED:
-                return self._refund(event.type, _data(event).get("id"))
+                return self._refund(event.type, _data(event))
             case type if type in _STEPS:
                 if self.status is None or _STEPS[type] not in ALLOWED[self.status]:
                     return f"it was {self.status}"
@@ -99,7 +87,8 @@ class _Past:
         self.status = Status(after)
         return None
 
-    def _refund(self, type: EventType, id: Json) -> str | None:
+    def _refund(self, type: EventType, data: Mapping[str, Json]) -> str | None:
+        id = data.get("id")
         if not isinstance(id, str):
             return "it names no refund"
         before = self.refunds.get(id)
@@ -108,9 +97,11 @@ class _Past:
                 return f"when the payment was {self.status} and the refund {before}"
             self.refunds[id] = RefundStatus.PENDING
             return None
-        if before is None or _REFUND_STEPS[type] not in REFUND_ALLOWED[before]:
+        after = _REFUND_STEPS[type]
+        corrected = (data.get("from"), data.get("to")) == (before, after) and "evidence" in data
+        if before is None or (after not in REFUND_ALLOWED[before] and not corrected):
             return f"the refund was {before}"
-        self.refunds[id] = _REFUND_STEPS[type]
+        self.refunds[id] = after
         return None
 
 

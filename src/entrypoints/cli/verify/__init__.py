@@ -1,0 +1,1 @@
+"""`payments verify`: what is wrong, and the cure."""
