@@ -19,9 +19,13 @@ from entrypoints.settings import Settings
 from entrypoints.wiring import migrate, wire
 from entrypoints.worker.sweeper import make_worker
 from payments_core import Pay, Register
+from payments_core.verification import RULES, Report, Verification
+from payments_core.verification.rules import WORK_IN_TIME
 from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
+from tests.patience import until
 
-RUNS: Final = 3
+RUNS: Final = 5
+EVENTS_BEFORE: Final = 50
 BUYERS: Final = 6
 METHODS: Final = (
     "pm_approve",
@@ -96,7 +100,7 @@ async def paid(database: Database) -> tuple[str, str]:
         caller = await payments.authenticator.by_api_key(str(registered.json["api_key"]))
         key = str((await payments.make_payment_key(caller)).json["key"])
         answer = await payments.pay(caller, Pay(payment_key=key, amount="100.00", currency="USD"))
-        await make_worker(services).sweep_until_idle()
+        await make_worker(services, wake=services.bell.ring).sweep_until_idle()
         return caller.merchant, str(answer.resource)
 
 
@@ -139,27 +143,44 @@ async def _open_shop(api: httpx.AsyncClient, hook: str) -> str:
     return str((await api.post("/api/payments/payment_key/")).json()["key"])
 
 
+async def _until_busy(api: httpx.AsyncClient, count: int) -> None:
+    """Wait until so many events have happened."""
+
+    async def happened() -> bool:
+        return len((await api.get("/api/events/", params={"limit": count})).json()["results"]) == count
+
+    await until(happened)
+
+
+async def _verified(settings: Settings) -> Report:
+    async with wire(settings) as services:
+        return await Verification(books=services.books, ledgers=services.ledgers, clock=services.clock).run()
+
+
 async def test_a_busy_service_raises_no_false_alarm(database: Database) -> None:
     receiver = await asyncio.start_server(_receive, "127.0.0.1", 0)
     hook = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"
     port, enough = free_port(), asyncio.Event()
     url = f"http://127.0.0.1:{port}"
-    started = {"settings": database.environment, "cwd": database.cwd}
-    with running("serve", "--port", str(port), **started) as api, running("worker", **started):
+    service, cwd = database.environment, database.cwd
+    with (
+        running("serve", "--port", str(port), settings=service, cwd=cwd) as api,
+        running("worker", settings=service, cwd=cwd),
+    ):
         await asyncio.to_thread(wait_until_ready, url, api)
         async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client, asyncio.TaskGroup() as tasks:
             key = await _open_shop(client, hook)
             for buyer in range(BUYERS):
                 tasks.create_task(_buy(client, key, enough, buyer))
             try:
-                found = [await database.found() for _ in range(RUNS)]
+                await _until_busy(client, EVENTS_BEFORE)
+                reports = [await _verified(database.settings) for _ in range(RUNS)]
             finally:
                 enough.set()
     receiver.close()
-    assert [(status, [rule for rule in one["rules"] if rule["rows"]]) for status, one in found] == [(0, [])] * RUNS
-    assert all(one["holds"] for _, one in found)
-    looked = {rule["name"]: rule["looked_at"] for rule in found[-1][1]["rules"]}
-    assert [name for name, count in looked.items() if not count and name != "work-in-time"] == []
+    assert [report.breaches for report in reports] == [()] * RUNS
+    assert reports[0].transactions < reports[-1].transactions, "there was work meanwhile"
+    assert [rule.name for rule in RULES if not reports[-1].looked[rule] and rule is not WORK_IN_TIME] == []
 
 
 # ── a service at rest
