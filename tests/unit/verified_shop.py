@@ -16,7 +16,7 @@ from payments_core import AddEndpoint, Caller, Once, Pay, Payments, Ports, Refun
 from payments_core.idempotency import fingerprint
 from payments_core.ids import EndpointId, MerchantId, TransactionId
 from payments_core.testing.builders import NOW
-from payments_core.verification import Report, Rule, Verification
+from payments_core.verification import Report, Verification
 from payments_core.worker import Worker
 
 MINUTE = timedelta(minutes=1)
@@ -106,16 +106,12 @@ class VerifiedShop:
         self.clock.move(later)
         await self.worker.sweep_until_idle()
 
+    def verification(self, **options: Any) -> Verification:
+        books = {"books": self.store.books, "ledgers": [SandboxBooks(self.ledger)], "clock": self.clock}
+        return Verification(**{**books, "pause": no_pause, **options})
+
     async def verify(self, **options: Any) -> Report:
-        return await Verification(
-            **{
-                "books": self.store.books,
-                "ledgers": [SandboxBooks(self.ledger)],
-                "clock": self.clock,
-                "pause": no_pause,
-                **options,
-            }
-        ).run()
+        return await self.verification(**options).run()
 
     async def broken(self, **options: Any) -> dict[str, list[str]]:
         """Verify, and return the ids of the rows that break each rule, by its name."""
@@ -130,7 +126,3 @@ async def no_pause() -> None: ...
 
 def once(key: str, route: str = "POST /api/transactions/pay") -> Once:
     return Once(key=key, route=route, status=201, fingerprint=fingerprint(b"k" * 32, route=route, body={}))
-
-
-def looked(report: Report, rule: Rule) -> int:
-    return report.looked.get(rule, 0)
