@@ -21,6 +21,9 @@ LOOKUP_SCHEDULE: Final[Sequence[timedelta]] = (
 )
 """When an unknown outcome is looked up, each counted from the look-up before; then a person must look."""
 
+SAID_BY: Final = "said by "
+"""What `Attempt.detail` has before the name of the person who closed it in the gateway's place."""
+
 
 class AttemptKind(StrEnum):
     """What is asked of the gateway; captures and voids will join."""

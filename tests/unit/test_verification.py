@@ -11,9 +11,13 @@ import pytest
 from adapters.sandbox import EntryStatus, LedgerAway, MemoryLedger, SandboxBooks
 from entrypoints.cli.screen import Screen
 from entrypoints.cli.verify.findings import SHOWN_MAX, as_values, show
+from payments_core.attempt import AttemptState
 from payments_core.errors import NotFound, Unavailable
+from payments_core.gateway import Approved
 from payments_core.ids import AttemptId, MerchantId
 from payments_core.ports import Answered
+from payments_core.transaction import Status
+from payments_core.use_cases.resolve_attempt import Resolve
 from payments_core.verification import RULES, Breach, Report
 from payments_core.verification.report import BREACHES_KEPT_MAX, Tally
 from payments_core.verification.rules import GATEWAY_ADDS_NOTHING, GATEWAY_AGREES, WORK_IN_TIME, Terms
@@ -98,6 +102,23 @@ async def test_an_attempt_that_a_person_declined_needs_no_entry(shop: VerifiedSh
     assert await shop.broken() == {"gateway-agrees": [attempt.id]}
     shop.account.attempts.put(attempt.id, replace(attempt, detail="never_arrived, said by Ann: they told me"))
     assert await shop.broken() == {}
+
+
+async def test_a_persons_correction_breaks_no_rule_but_that_the_gateway_says_otherwise(shop: VerifiedShop) -> None:
+    paid, refunded = await shop.pay("pm_decline_fraud"), await shop.pay("pm_refund_fails")
+    await shop.work()
+    await shop.refund(refunded, "30.00")
+    await shop.work()
+    assert await shop.broken() == {}
+    attempts = [one for one in shop.account.attempts.oldest_first() if one.state is AttemptState.DECLINED]
+    for attempt in attempts:
+        command = Resolve(outcome=Approved(reference="ch_1"), by="Ann", correct=True)
+        await shop.payments.staff.resolve(attempt.id, command)
+    transaction = shop.account.transactions.get(paid)
+    assert transaction is not None
+    assert transaction.status is Status.SUCCEEDED
+    found = await shop.broken()
+    assert {name: sorted(ids) for name, ids in found.items()} == {"gateway-agrees": [one.id for one in attempts]}
 
 
 async def test_without_a_ledger_or_with_one_merchant_not_all_is_looked_at(shop: VerifiedShop) -> None:

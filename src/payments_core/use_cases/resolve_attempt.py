@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from payments_core.attempt import Attempt, AttemptState
+from payments_core.attempt import SAID_BY, Attempt, AttemptState
 from payments_core.checks import Faults
 from payments_core.errors import Conflict
 from payments_core.gateway import Approved, Declined
@@ -120,7 +120,7 @@ async def _decline(
 
 def _said(command: Resolve) -> str:
     """Return what is kept with the attempt: who said so, and why."""
-    said = f"said by {command.by}"
+    said = f"{SAID_BY}{command.by}"
     return said if command.note is None else f"{said}: {command.note}"
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
-from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.attempt import SAID_BY, Attempt, AttemptKind, AttemptState
 from payments_core.books import Dossier, GatewayEntry
 from payments_core.ids import AttemptId
 from payments_core.money import Money
@@ -14,9 +14,6 @@ from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import REFUNDS_MAX, Status, Transaction
 from payments_core.use_cases.prepare_attempt import CHARGE_GONE
 from payments_core.verification.rules import Found
-
-SAID_BY: Final = "said by "
-"""What the detail of an attempt says where a person closed it in the gateway's place."""
 
 _OPEN: Final = frozenset({Status.PENDING, Status.PROCESSING})
 _OF_CHARGE: Final[Mapping[AttemptState, frozenset[Status]]] = {
