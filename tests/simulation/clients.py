@@ -47,6 +47,7 @@ class Clients:
     switched_off: int = 0
     _paid: dict[int, asyncio.Event] = field(default_factory=dict)
     _payments: dict[int, TransactionId] = field(default_factory=dict)
+    _deliveries: dict[str, DeliveryId] = field(default_factory=dict)
 
     async def act(self) -> None:
         """Do all that the plan says, and return when everything was answered."""
@@ -99,18 +100,21 @@ class Clients:
         return answer
 
     def _call(self, payments: Payments, process: Process, key: str, operation: Operation) -> Awaitable[Answer]:
-        once = Once(
-            key=key, route="POST /", status=201, fingerprint=fingerprint(b"", route="POST /", body={"key": key})
-        )
+        route = f"POST /{self._named(key, operation)}"
+        once = Once(key=key, route=route, status=201, fingerprint=fingerprint(b"", route=route, body={}))
         caller, act = self.caller, operation.act
         calls: dict[Act, Callable[[], Awaitable[Answer]]] = {
             Act.PAY: lambda: payments.pay(caller, self._pay(key, operation), once=once),
             Act.REFUND: lambda: payments.refund(caller, self._refund(operation), once=once),
-            Act.CANCEL: lambda: payments.cancel(caller, self._payments[operation.of], once=once),
+            Act.CANCEL: lambda: payments.cancel(
+                caller, self._payments.get(operation.of, TransactionId("txn_none")), once=once
+            ),
             Act.SWITCH: lambda: self._switch(payments, operation),
             Act.REMOVE: lambda: self._remove(payments, operation),
             Act.REPLAY: lambda: payments.replay(caller, self._endpoint(operation), _window(process), once=once),
-            Act.RETRY: lambda: self._retry(payments, operation, once),
+            Act.RETRY: lambda: payments.retry_delivery(
+                caller, self._endpoint(operation), self._delivery(key, operation), once=once
+            ),
         }
         return calls[act]()
 
@@ -138,10 +142,24 @@ class Clients:
         await payments.remove_endpoint(self.caller, self._endpoint(operation))
         return Answer(body=b"")
 
-    async def _retry(self, payments: Payments, operation: Operation, once: Once) -> Answer:
-        endpoint = self._endpoint(operation)
-        deliveries = self.deliveries_of(endpoint) or [DeliveryId("dlv_none")]
-        return await payments.retry_delivery(self.caller, endpoint, self.world.random.choice(deliveries), once=once)
+    def _named(self, key: str, operation: Operation) -> str:
+        """Return what the request's path names, as the API's paths do."""
+        match operation.act:
+            case Act.CANCEL:
+                return self._payments.get(operation.of, TransactionId("txn_none"))
+            case Act.RETRY:
+                return self._delivery(key, operation)
+            case Act.REPLAY:
+                return self._endpoint(operation)
+            case _:
+                return ""
+
+    def _delivery(self, key: str, operation: Operation) -> DeliveryId:
+        """Return which delivery a client wants again, the same each time that it asks."""
+        if key not in self._deliveries:
+            there = self.deliveries_of(self._endpoint(operation)) or [DeliveryId("dlv_none")]
+            self._deliveries[key] = self.world.random.choice(there)
+        return self._deliveries[key]
 
     def _endpoint(self, operation: Operation) -> EndpointId:
         return self.endpoints[operation.of % len(self.endpoints)] if self.endpoints else EndpointId("whk_none")

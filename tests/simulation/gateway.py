@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import Final
 
 from payments_core.attempt import AttemptKind
+from payments_core.books import GatewayEntry
 from payments_core.gateway import (
     Approved,
     Capabilities,
@@ -119,6 +121,23 @@ class SimulatedGateway:
                 return Pending(reference="pending")
             case _:
                 return NotSeen() if entry is None else self._answer(submission)
+
+    # ── the books, as `payments verify` reads them (the port `GatewayLedger`)
+
+    @property
+    def gateway(self) -> str:
+        return CAPABILITIES.name
+
+    async def entries_of(self, attempts: Sequence[AttemptId], /) -> Mapping[AttemptId, GatewayEntry]:
+        return {id: self._shown(self._known[id]) for id in attempts if id in self._known}
+
+    async def entries(self, *, after: str, limit: int) -> Sequence[GatewayEntry]:
+        return [self._shown(self._known[id]) for id in sorted(self._known) if id > after][:limit]
+
+    def _shown(self, entry: Entry) -> GatewayEntry:
+        asked = entry.submission
+        moved = entry.is_approved(self._world.loop.seconds)
+        return GatewayEntry(attempt=asked.id, kind=asked.kind, amount=asked.amount, moved=moved)
 
     def _fault(self, submission: Submission, kinds: tuple[str, ...]) -> str | None:
         met = self._faults.get(submission.id, 0)

@@ -16,6 +16,8 @@ from payments_core.errors import Unavailable
 from payments_core.ids import SEED_BYTES, DeliveryId, EndpointId, MerchantId, Moment, PaymentKeyId
 from payments_core.job import HEARTBEATS_PER_LEASE, LEASE, SWEEP_EVERY, Job
 from payments_core.merchant import Merchant, PaymentKey
+from payments_core.verification import Terms, Verification
+from payments_core.verification.report import Report
 from payments_core.webhook import Delivery
 from payments_core.worker import Worker
 from tests.simulation.clients import Clients
@@ -25,8 +27,10 @@ from tests.simulation.plan import Fault, Plan
 from tests.simulation.receivers import Receiver, SimulatedReceivers
 from tests.simulation.rules import RULES, End
 from tests.simulation.store import SimulatedStore, Witness
-from tests.simulation.world import EPOCH, Process, World
+from tests.simulation.world import CLOCK_JUMP_SECONDS_MAX, EPOCH, STOP_SECONDS_MAX, Clock, Process, World
 
+SUBSCRIPTION_MARGIN_SECONDS: Final = 2 * (CLOCK_JUMP_SECONDS_MAX + STOP_SECONDS_MAX)
+"""So far apart two times may be, of which the earlier is called the later."""
 LOOK_SECONDS_MAX: Final = 12 * 3600.0
 LOOK_AGAIN_SECONDS: Final = 600.0
 DAYS_MAX: Final = 40
@@ -149,7 +153,16 @@ class History:
             gateway=self._gateway,
             receivers=endpoints,
             witness=self._witness,
+            report=await self._verified(),
         )
+
+    async def _verified(self) -> Report:
+        return await Verification(
+            books=self._store.books,
+            ledgers=[self._gateway],
+            clock=Clock(self.world),
+            terms=Terms(subscription_margin=timedelta(seconds=SUBSCRIPTION_MARGIN_SECONDS)),
+        ).run()
 
     # ── the merchant
 

@@ -18,6 +18,7 @@ from payments_core.ids import EndpointId, EventId
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import CLOSED, Status
 from payments_core.units import Answer
+from payments_core.verification.report import Report
 from payments_core.webhook import DISABLED_AFTER, RETRY_SCHEDULE, Delivery, DeliveryStatus
 from tests.simulation.clients import Clients
 from tests.simulation.gateway import SimulatedGateway
@@ -40,6 +41,7 @@ class End:
     gateway: SimulatedGateway
     receivers: Mapping[EndpointId, Receiver]
     witness: Witness
+    report: Report
 
     @property
     def account(self) -> Account:
@@ -216,6 +218,11 @@ def one_effect_for_each_idempotency_key(end: End) -> Iterator[str]:
         yield f"there are {len(there)} refunds, and {len(keys)} were acknowledged"
 
 
+def payments_verify_finds_nothing(end: End) -> Iterator[str]:
+    """The rules by which a running system is judged hold, too: what they find here they find there."""
+    yield from (f"{one.rule.name}: {one.subject}: {one.message}" for one in end.report.breaches)
+
+
 Rule = Callable[[End], Iterator[str]]
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -227,4 +234,5 @@ RULES: Final[tuple[Rule, ...]] = (
     closed_states_change_only_by_a_correction,
     events_are_without_gaps,
     one_effect_for_each_idempotency_key,
+    payments_verify_finds_nothing,
 )

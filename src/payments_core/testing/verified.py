@@ -19,7 +19,7 @@ from payments_core.merchant import Caller
 from payments_core.money import Money, currency
 from payments_core.ports import Answered, Books, Notification
 from payments_core.refund import Refund
-from payments_core.testing.builders import MINUTE, NOW
+from payments_core.testing.builders import MINUTE, NOW, a_room
 from payments_core.testing.subject import Shop, Store, open_shop
 from payments_core.transaction import Transaction
 from payments_core.units import Made, Units
@@ -172,9 +172,7 @@ class VerifiedShop:
         for _ in range(ROUNDS_MAX):
             claims = self.store.claims
             jobs = await claims.claim_jobs(at=self.at, limit=CLAIM_BATCH_MAX, lease=LEASE)
-            deliveries = await claims.claim_deliveries(
-                at=self.at, limit=CLAIM_BATCH_MAX, lease=LEASE, limits_each={}, limit_each=CLAIM_BATCH_MAX
-            )
+            deliveries = await claims.claim_deliveries(at=self.at, room=a_room(), lease=LEASE)
             if not jobs and not deliveries:
                 return
             for job in jobs:
