@@ -1,8 +1,10 @@
-"""Which URLs make an engine."""
+"""Which URLs make an engine, and what is said where it doesn't reach its server."""
 
+import psycopg
 import pytest
 
 from adapters.postgres.engine import driver_url
+from adapters.postgres.health import cause_of
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
@@ -25,3 +27,11 @@ def test_what_stands_in_the_place_of_a_port_is_not_shown() -> None:
     with pytest.raises(ValueError, match="postgresql://") as refused:
         driver_url("postgresql://localhost:hush/payments")
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "state", ["is starting up", "is not yet accepting connections", "is shutting down", "is in recovery mode"]
+)
+def test_a_server_between_two_states_is_not_taken_for_one_without_the_database(state: str) -> None:
+    error = psycopg.OperationalError(f'connection to server on socket "s" failed: FATAL:  the database system {state}')
+    assert cause_of(error) == "it is starting or stopping: try again"
