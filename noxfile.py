@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "types", "imports", "unit", "integration", "wheel"]
+nox.options.sessions = ["lint", "types", "imports", "unit", "integration", "chaos", "wheel"]
 nox.options.stop_on_first_error = False
 nox.options.error_on_missing_interpreters = True
 
@@ -56,6 +56,12 @@ def unit(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """The same contracts on a real Postgres and a real Valkey; outages, processes, the README."""
     session.run("pytest", "tests/integration", *session.posargs, env=KEEP_BYTECODE)
+
+
+@nox.session(venv_backend="none")
+def chaos(session: nox.Session) -> None:
+    """Kills, stops and outages at random moments, and a ledger outside that decides; `-- --help` shows the options."""
+    session.run("python", "-m", "tests.chaos", *session.posargs, env=KEEP_BYTECODE)
 
 
 @nox.session(venv_backend="none")

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import make_url
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from tests.integration.servers import Server
+from tests.servers import Server
 
 TEMPLATE = "payments_template"
 

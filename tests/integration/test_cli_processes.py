@@ -26,8 +26,8 @@ from psycopg import sql
 from adapters.embedded import EmbeddedPostgres
 from entrypoints.cli.data_directory import DataDirectory
 from payments_core.webhook import sign
-from tests.integration.processes import environment, free_port, run, running, wait_until_ready
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import environment, free_port, run, running, wait_until_ready
 
 DEMO_SECONDS_MAX: Final = 20.0
 REPEATS_MAX: Final = 2

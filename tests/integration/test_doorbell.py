@@ -19,8 +19,8 @@ from adapters.taskiq import DoorbellBroker, LocalBell, TaskiqDoorbell, hears_own
 from adapters.taskiq.broker import CONNECTIONS_MAX
 from payments_core.errors import Unavailable
 from payments_core.ports import Doorbell
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until
+from tests.servers import Server
 
 
 @pytest.fixture

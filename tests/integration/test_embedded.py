@@ -34,8 +34,8 @@ from adapters.embedded import (
 )
 from adapters.embedded.account import Account, stand_in_for_root
 from adapters.embedded.waiting import holds_within
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS
+from tests.servers import Server
 
 ALIASES = Path("/tmp")
 

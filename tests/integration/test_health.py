@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres import create_engine
 from adapters.postgres.health import lacking, ping, see_server
 from payments_core.errors import Unavailable
-from tests.integration.processes import free_port
-from tests.integration.servers import Server
+from tests.processes import free_port
+from tests.servers import Server
 
 
 @pytest.fixture

@@ -36,8 +36,8 @@ from payments_core.testing.builders import NOW, a_merchant, a_record, a_transact
 from payments_core.testing.subject import Shop, open_shop, put, stored, write
 from payments_core.transaction import Transaction
 from payments_core.use_cases.read_lists import ListQuery
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until
+from tests.servers import Server
 
 CRASHES_MAX = 20
 """A server writes its log down now and then: a crash just after that loses nothing."""

@@ -15,9 +15,9 @@ import pytest
 import redis
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until_seen
+from tests.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
+from tests.servers import Server
 
 REPEATS_MAX: Final = 20
 

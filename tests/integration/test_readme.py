@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from tests.integration.processes import environment, free_port, running, wait_until_ready
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import environment, free_port, running, wait_until_ready
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text()

@@ -22,8 +22,8 @@ from payments_core.errors import Unavailable
 from payments_core.limits import Limit
 from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.limits import TEN_A_MINUTE, RateLimitsContract, RateLimitsUnderTest
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until
+from tests.servers import Server
 
 CANCELLED_AFTER_STEPS_MAX = 60
 """More steps of the event loop than a call takes, connecting included."""

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 
 from payments_core.job import FAILURES_MAX
-from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
 
 LOST: Final = "txn_00000000000000000000000000"
 

@@ -34,9 +34,9 @@ from payments_core.ports import TransactionFilter
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.values import Json
 from payments_core.webhook import verify
-from tests.integration.processes import environment, free_port, run, running
-from tests.integration.servers import Server
 from tests.patience import PATIENCE_SECONDS, until, until_seen
+from tests.processes import environment, free_port, run, running
+from tests.servers import Server
 
 SECRET = "kP3vXq9RtL7wZ2mB8nC5jH1sD6fG4yA0"
 NEVER = timedelta(hours=1)
