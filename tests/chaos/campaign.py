@@ -20,6 +20,7 @@ from tests.chaos.plan import Plan, make_plan
 from tests.chaos.progress import Progress
 from tests.chaos.redis_away import take_away
 from tests.chaos.world import DELIVERY_SCHEDULE, SHOPS, World, running_world
+from tests.processes import run
 
 LOOK_SECONDS: Final = 0.2
 TELL_SECONDS_MAX: Final = 60.0
@@ -134,6 +135,7 @@ async def _evidence(world: World, clients: Clients, planned: Mapping[Kind, int],
         tries_max=len(DELIVERY_SCHEDULE),
         started=world.fleet.started,
         ended_alone=world.fleet.ended_alone,
+        unverified=await _unverified(world),
         planned=sum(planned.values()),
         left_undone=[
             f"{kind.value}: {tally.done[kind]} of {count}"
@@ -141,3 +143,9 @@ async def _evidence(world: World, clients: Clients, planned: Mapping[Kind, int],
             if tally.done[kind] < count
         ],
     )
+
+
+async def _unverified(world: World) -> list[str]:
+    """Ask the service itself; return what it says where it finds something wrong."""
+    verified = await asyncio.to_thread(run, "verify", settings=world.settings, cwd=world.folder)
+    return (verified.stdout + verified.stderr).splitlines() if verified.returncode else []

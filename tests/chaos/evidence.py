@@ -150,7 +150,8 @@ class Entry:
 class Evidence:
     """All of it. `endpoints` and `events` are by endpoint and by merchant; `received` is by endpoint and event.
 
-    `positions` are the places that the store gives to each merchant's events, in the order of the list.
+    `positions` are the places that the store gives to each merchant's events, in the order of the list; `unverified`
+    is what `payments verify` says where it finds something wrong.
     """
 
     asks: Sequence[Ask] = ()
@@ -172,3 +173,4 @@ class Evidence:
     ended_alone: Sequence[str] = ()
     planned: int = 0
     left_undone: Sequence[str] = ()
+    unverified: Sequence[str] = ()

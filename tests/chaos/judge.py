@@ -45,6 +45,7 @@ RULES: Final[Sequence[tuple[str, Rule]]] = (
     ("Nothing is overdue by more than 120 s after the last fault", run_rules.nothing_overdue),
     ("No job is dead", run_rules.no_dead_jobs),
     ("No process ends by itself", run_rules.nothing_ends_alone),
+    ("`payments verify` finds nothing wrong", run_rules.verified),
     ("Each planned fault was committed", run_rules.all_committed),
 )
 

@@ -324,6 +324,7 @@ CASES: list[tuple[str, Change, str]] = [
     ),
     ("No job is dead", job(dead=True), "job_1"),
     ("No process ends by itself", having(ended_alone=["worker-1 ended by itself"]), "worker-1"),
+    ("`payments verify` finds nothing wrong", having(unverified=["✗ refunds: txn_1"]), "txn_1"),
     ("Each planned fault was committed", having(left_undone=["Redis flushed: 1 of 2"]), "Redis flushed"),
 ]
 
