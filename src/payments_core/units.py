@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar, cast
 
 from payments_core.describe import JsonObject
@@ -24,8 +25,20 @@ UNIT_TRIES_MAX: Final = 20
 """Each lost race is another's success, so that even hot aggregates get through; then the caller hears Unavailable."""
 DUPLICATE_TRIES_MAX: Final = 2
 """A taken value is believed when it is met twice: the first time a twin with the same key may have taken it."""
-UNITS_BEHIND_MAX: Final = 6
-"""Units of workers at once in one process, however many jobs are under way. A store has more connections than that."""
+
+
+class Behind(StrEnum):
+    """Whose units run behind the requests."""
+
+    JOBS = "jobs"
+    DELIVERIES = "deliveries"
+
+
+UNITS_BEHIND_MAX: Final[Mapping[Behind, int]] = {Behind.JOBS: 4, Behind.DELIVERIES: 3}
+"""Units of workers at once in one process, however much work is under way. A store has more connections than that.
+
+Each payment makes several deliveries: with places in common, money would wait behind the telling of it.
+"""
 
 Act: TypeAlias = Callable[[UnitOfWork, Moment], Awaitable[T]]
 """What a use case does inside a unit. It may run several times and must depend on nothing but its arguments."""
@@ -74,7 +87,7 @@ class Units:
         self._encode = encode
         self._doorbell = doorbell
         self._mutexes = Mutexes()
-        self._behind = asyncio.Semaphore(UNITS_BEHIND_MAX)
+        self._behind = {work: asyncio.Semaphore(number) for work, number in UNITS_BEHIND_MAX.items()}
 
     async def run(self, act: Act[T], *, on: str | None = None) -> T:
         """Run `act` in a unit and commit; run it again with the same ids and time where it lost a race.
@@ -87,9 +100,9 @@ class Units:
                 await self._turn(turns, on)
             return await self._tries(act)
 
-    async def run_behind(self, act: Act[T], *, on: str | None = None) -> T:
+    async def run_behind(self, act: Act[T], *, of: Behind, on: str | None = None) -> T:
         """Run a unit for which nobody waits; few at once, so that requests find room in the store beside them."""
-        async with self._behind:
+        async with self._behind[of]:
             return await self.run(act, on=on)
 
     async def answer(

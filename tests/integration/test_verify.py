@@ -21,8 +21,8 @@ from entrypoints.worker.sweeper import make_worker
 from payments_core import Pay, Register
 from payments_core.verification import RULES, Report, Verification
 from payments_core.verification.rules import WORK_IN_TIME
-from tests.integration.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
 from tests.patience import until
+from tests.processes import PASSWORD, SECRET_KEY, free_port, run, running, wait_until_ready
 
 RUNS: Final = 5
 EVENTS_BEFORE: Final = 50

@@ -15,7 +15,7 @@ from payments_core.ids import Moment
 from payments_core.merchant import Caller, Merchant
 from payments_core.ports import Begin, Unique, UnitOfWork
 from payments_core.testing import builders
-from payments_core.units import UNIT_TRIES_MAX, Made, Units
+from payments_core.units import UNIT_TRIES_MAX, UNITS_BEHIND_MAX, Behind, Made, Units
 from payments_core.values import encode_json
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -196,3 +196,21 @@ async def test_a_store_that_is_away_is_not_asked_again_and_again() -> None:
     with pytest.raises(Unavailable):
         await units(store.begin).run(act)
     assert store.tries == 1
+
+
+async def test_money_does_not_wait_behind_the_telling_of_it() -> None:
+    store, may_end = MemoryStore(), asyncio.Event()
+    loop = units(store.begin)
+
+    async def wait(_work: UnitOfWork, _moment: Moment) -> None:
+        await may_end.wait()
+
+    async def do(_work: UnitOfWork, _moment: Moment) -> str:
+        return "done"
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(10 * UNITS_BEHIND_MAX[Behind.DELIVERIES]):
+            group.create_task(loop.run_behind(wait, of=Behind.DELIVERIES))
+        await asyncio.sleep(0)
+        assert await loop.run_behind(do, of=Behind.JOBS) == "done"
+        may_end.set()

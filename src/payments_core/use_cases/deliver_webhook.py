@@ -12,7 +12,7 @@ from payments_core.errors import LeaseLost, NotFound
 from payments_core.event import EventType
 from payments_core.ids import Moment
 from payments_core.ports import Answered, ClaimedDelivery, Clock, Notification, Notifier, UnitOfWork, Unreached
-from payments_core.units import Units, turn_at
+from payments_core.units import Behind, Units, turn_at
 from payments_core.use_cases.record_event import record_endpoint_event
 from payments_core.values import format_time
 from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, sign
@@ -39,7 +39,7 @@ async def deliver_webhook(
         reply = Unreached(code="internal", message="the attempt failed on our side", milliseconds=0)
     act = partial(record_attempt, claimed=claimed, reply=reply, at=at, schedule=schedule)
     on = turn_at(claimed.delivery.merchant, "delivery", claimed.delivery.id)
-    delivery = await units.run_behind(act, on=on)
+    delivery = await units.run_behind(act, of=Behind.DELIVERIES, on=on)
     if not _is_received(reply):
         _log.info(*_about_failure(delivery, delivery.attempts[-1]))
 

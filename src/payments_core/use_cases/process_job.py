@@ -22,7 +22,7 @@ from payments_core.gateway import Capabilities, Declined, Misconfigured, NotSeen
 from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
-from payments_core.units import Units, turn_at
+from payments_core.units import Behind, Units, turn_at
 from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, note_call, prepare_attempt
 from payments_core.use_cases.settle_attempt import settle_attempt
 
@@ -76,7 +76,7 @@ class Processor:
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
         prepare = partial(prepare_attempt, job=job)
-        prepared = await self.units.run_behind(prepare, on=turn_at(job.merchant, "job", job.id))
+        prepared = await self.units.run_behind(prepare, of=Behind.JOBS, on=turn_at(job.merchant, "job", job.id))
         if prepared is None:
             return
         attempt = prepared.attempt
@@ -86,7 +86,9 @@ class Processor:
         if isinstance(sighting, Misconfigured):
             raise GatewayMisconfigured(sighting.why)
         settle = partial(settle_attempt, job=job, attempt_id=attempt.id, sighting=sighting, lookups=self.lookups)
-        await self.units.run_behind(settle, on=turn_at(job.merchant, "transaction", attempt.transaction))
+        await self.units.run_behind(
+            settle, of=Behind.JOBS, on=turn_at(job.merchant, "transaction", attempt.transaction)
+        )
 
     async def _submit_or_look_up(self, gateway: Gateway, job: Job, prepared: Prepared) -> Sighting:
         attempt = prepared.attempt
@@ -122,13 +124,13 @@ class Processor:
 
     async def _note(self, job: Job, attempt: Attempt) -> Attempt:
         note = partial(note_call, job=job, attempt=attempt)
-        return await self.units.run_behind(note, on=turn_at(job.merchant, "job", job.id))
+        return await self.units.run_behind(note, of=Behind.JOBS, on=turn_at(job.merchant, "job", job.id))
 
     async def _save(self, changed: partial[Job]) -> None:
         async def act(work: UnitOfWork, moment: Moment) -> None:
             work.jobs.save(changed(at=moment.now))
 
-        await self.units.run_behind(act)
+        await self.units.run_behind(act, of=Behind.JOBS)
 
 
 async def _bounded(answer: Awaitable[Sighting]) -> Sighting:
