@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "types", "imports", "unit", "integration", "chaos", "wheel"]
+nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "integration", "chaos", "wheel"]
 nox.options.stop_on_first_error = False
 nox.options.error_on_missing_interpreters = True
 
@@ -49,6 +49,18 @@ def unit(session: nox.Session) -> None:
     """The core, the memory adapters and HTTP over memory: no sockets, seconds."""
     session.run(
         "pytest", "tests/unit", "--numprocesses", "auto", "--dist", "worksteal", *session.posargs, env=KEEP_BYTECODE
+    )
+
+
+@nox.session(venv_backend="none")
+def simulation(session: nox.Session) -> None:
+    """The core through 2,000 histories of faults, and the mutants; `-- --histories N`, `-- --seed S` to see one again."""
+    session.run(
+        "pytest",
+        "tests/simulation",
+        *("--numprocesses", "auto", "--dist", "worksteal"),
+        *session.posargs,
+        env=KEEP_BYTECODE,
     )
 
 
