@@ -16,7 +16,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from adapters.memory import MemoryStore
 from adapters.postgres import PostgresStore, create_engine
-from adapters.postgres.turns import due_deliveries, under_way
+from adapters.postgres.turns import due_deliveries, parameters
 from adapters.security.vault import AeadVault
 from payments_core.ids import DeliveryId, delivery_id
 from payments_core.job import Job
@@ -170,8 +170,8 @@ async def test_a_claim_looks_at_a_few_pages_however_long_an_endpoints_queue_is(
         await _break(engine, "ANALYZE payments.deliveries, payments.endpoints")
     room = a_room(limit_each=10)
     async with engine.connect() as connection:
-        explained = _Explained(select(due_deliveries(NOW, room)))
-        [plan] = (await connection.execute(explained, under_way(room))).scalar_one()
+        explained = _Explained(select(due_deliveries()))
+        [plan] = (await connection.execute(explained, {"at": NOW, **parameters(room)})).scalar_one()
     top = plan["Plan"]
     assert top["Actual Rows"] == 10
     assert top["Shared Hit Blocks"] + top["Shared Read Blocks"] < 200, "twenty thousand rows lie on many hundred pages"

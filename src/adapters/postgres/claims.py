@@ -16,6 +16,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     func,
     select,
     update,
@@ -26,8 +27,8 @@ from adapters.postgres.deliver import PENDING
 from adapters.postgres.errors import translated
 from adapters.postgres.mapping import Kinds
 from adapters.postgres.statements import given
-from adapters.postgres.tables import deliveries, endpoints, events, jobs
-from adapters.postgres.turns import due_deliveries, free, under_way
+from adapters.postgres.tables import TIME, deliveries, endpoints, events, jobs
+from adapters.postgres.turns import LIMIT, due_deliveries, free, parameters
 from payments_core.job import Job, JobKind
 from payments_core.ports import Backlog, ClaimedDelivery, Room
 from payments_core.webhook import Delivery
@@ -41,7 +42,55 @@ _ALIVE: Final = jobs.c.dead_at.is_(None)
 _KNOWN: Final = jobs.c.kind.in_([kind.value for kind in JobKind])
 """Whoever runs a later version beside this one does the others."""
 
+_LEASE_UNTIL: Final = bindparam("lease_until", type_=TIME)
+
 _log = logging.getLogger(__name__)
+
+
+def _claim_jobs() -> Executable:
+    chosen = (
+        select(*jobs.primary_key)
+        .where(_ALIVE, _KNOWN, free(jobs))
+        .order_by(jobs.c.due_at)
+        .limit(LIMIT)
+        .with_for_update(skip_locked=True)
+        .cte("chosen")
+    )
+    return (
+        update(jobs)
+        .where(jobs.c.merchant_id == chosen.c.merchant_id, jobs.c.id == chosen.c.id)
+        .values(lease_token=jobs.c.lease_token + 1, lease_expires_at=_LEASE_UNTIL)
+        .returning(*jobs.c)
+    )
+
+
+def _claim_deliveries() -> Executable:
+    chosen = due_deliveries()
+    of_endpoint = {f"endpoint_{column.name}": column for column in endpoints.c}
+    return (
+        update(deliveries)
+        .where(
+            deliveries.c.merchant_id == chosen.c.merchant_id,
+            deliveries.c.endpoint_id == chosen.c.endpoint_id,
+            deliveries.c.id == chosen.c.id,
+            endpoints.c.merchant_id == deliveries.c.merchant_id,
+            endpoints.c.livemode == deliveries.c.livemode,
+            endpoints.c.id == deliveries.c.endpoint_id,
+            events.c.merchant_id == deliveries.c.merchant_id,
+            events.c.id == deliveries.c.event_id,
+        )
+        .values(
+            lease_token=deliveries.c.lease_token + 1,
+            lease_expires_at=_LEASE_UNTIL,
+            version=deliveries.c.version + 1,
+        )
+        .returning(*deliveries.c, events.c.body, *(column.label(f"of_{name}") for name, column in of_endpoint.items()))
+    )
+
+
+# Built once: to build them takes longer than to run them, and a busy worker claims many times a second.
+CLAIM_JOBS: Final = _claim_jobs()
+CLAIM_DELIVERIES: Final = _claim_deliveries()
 
 
 class PostgresClaims:
@@ -53,49 +102,14 @@ class PostgresClaims:
 
     async def claim_jobs(self, *, at: datetime, limit: int, lease: timedelta) -> Sequence[Job]:
         """Lease up to `limit` due jobs that nobody holds, the longest due first."""
-        chosen = (
-            select(*jobs.primary_key)
-            .where(_ALIVE, _KNOWN, free(jobs, at))
-            .order_by(jobs.c.due_at)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("chosen")
-        )
-        statement = (
-            update(jobs)
-            .where(jobs.c.merchant_id == chosen.c.merchant_id, jobs.c.id == chosen.c.id)
-            .values(lease_token=jobs.c.lease_token + 1, lease_expires_at=at + lease)
-            .returning(*jobs.c)
-        )
-        claimed = _readable(await self._rows(statement), self._kinds.jobs.of_row)
+        leased = {"at": at, "limit": limit, "lease_until": at + lease}
+        claimed = _readable(await self._rows(CLAIM_JOBS, leased), self._kinds.jobs.of_row)
         return sorted(claimed, key=lambda job: (job.due_at, job.id))
 
     async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:
         """Lease due deliveries that nobody holds, as many as there is room for."""
-        chosen = due_deliveries(at, room)
-        of_endpoint = {f"endpoint_{column.name}": column for column in endpoints.c}
-        statement = (
-            update(deliveries)
-            .where(
-                deliveries.c.merchant_id == chosen.c.merchant_id,
-                deliveries.c.endpoint_id == chosen.c.endpoint_id,
-                deliveries.c.id == chosen.c.id,
-                endpoints.c.merchant_id == deliveries.c.merchant_id,
-                endpoints.c.livemode == deliveries.c.livemode,
-                endpoints.c.id == deliveries.c.endpoint_id,
-                events.c.merchant_id == deliveries.c.merchant_id,
-                events.c.id == deliveries.c.event_id,
-            )
-            .values(
-                lease_token=deliveries.c.lease_token + 1,
-                lease_expires_at=at + lease,
-                version=deliveries.c.version + 1,
-            )
-            .returning(
-                *deliveries.c, events.c.body, *(column.label(f"of_{name}") for name, column in of_endpoint.items())
-            )
-        )
-        claimed = _readable(await self._rows(statement, under_way(room)), self._claimed)
+        leased = {"at": at, "lease_until": at + lease, **parameters(room)}
+        claimed = _readable(await self._rows(CLAIM_DELIVERIES, leased), self._claimed)
         return sorted(claimed, key=lambda one: (one.delivery.due_at or at, one.delivery.id))
 
     def _claimed(self, row: RowMapping) -> ClaimedDelivery:
@@ -135,16 +149,17 @@ class PostgresClaims:
 
     async def backlog(self, *, at: datetime) -> Backlog:
         """Count what waits, up to COUNTED_MAX of each."""
-        due_jobs = select(jobs.c.due_at).where(_ALIVE, free(jobs, at)).order_by(jobs.c.due_at)
+        due_jobs = select(jobs.c.due_at).where(_ALIVE, free(jobs)).order_by(jobs.c.due_at)
         dead_jobs = select(jobs.c.due_at).where(jobs.c.dead_at.is_not(None))
-        due_deliveries = select(deliveries.c.due_at).where(PENDING, free(deliveries, at))
+        due_deliveries = select(deliveries.c.due_at).where(PENDING, free(deliveries))
         (row,) = await self._rows(
             select(
                 _count(due_jobs).label("jobs_due"),
                 _count(dead_jobs).label("jobs_dead"),
                 _count(due_deliveries).label("deliveries_due"),
                 due_jobs.limit(1).scalar_subquery().label("oldest"),
-            )
+            ),
+            {"at": at},
         )
         return Backlog(
             jobs_due=row["jobs_due"],

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import (
     CTE,
@@ -15,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    bindparam,
     case,
     func,
     lateral,
@@ -26,43 +26,56 @@ from sqlalchemy import (
 
 from adapters.postgres.deliver import PENDING
 from adapters.postgres.statements import given
-from adapters.postgres.tables import deliveries, endpoints
+from adapters.postgres.tables import TIME, deliveries, endpoints
 from payments_core.ports import Room
 
+AT: Final = bindparam("at", type_=TIME)
+"""When it is."""
+LIMIT: Final = bindparam("limit", type_=Integer)
 
-def free(table: Table, at: datetime) -> ColumnElement[bool]:
-    """Tell what is due and held by nobody."""
+
+def _of_room(name: str) -> ColumnElement[int]:
+    return bindparam(f"room_{name}", type_=Integer)
+
+
+def free(table: Table) -> ColumnElement[bool]:
+    """Tell what is due AT the time and held by nobody."""
     lease = table.c.lease_expires_at
-    return and_(table.c.due_at <= at, or_(lease.is_(None), lease <= at))
+    return and_(table.c.due_at <= AT, or_(lease.is_(None), lease <= AT))
 
 
-def due_deliveries(at: datetime, room: Room) -> CTE:
-    """Return the keys of the deliveries to claim, locked, as `chosen`; it takes the parameters of `under_way`.
+def due_deliveries() -> CTE:
+    """Return the keys of the deliveries to claim, locked, as `chosen`; it takes AT and the parameters of `parameters`.
 
     More are locked than chosen, until the end of the statement: of each endpoint as many as it has room for.
     """
-    candidates = _of_each_endpoint(at, room)
+    candidates = _of_each_endpoint()
     in_endpoint = _numbered(candidates, "endpoint_turn", candidates.c.of_endpoint, "endpoint_id", "due_at", "id")
     in_merchant = _numbered(in_endpoint, "turn", in_endpoint.c.of_merchant, None, "endpoint_turn", "due_at", "id")
     in_turn = (in_merchant.c.turn, in_merchant.c.due_at, in_merchant.c.id)
     among_failing = func.row_number().over(partition_by=in_merchant.c.failing, order_by=in_turn)
     fitting = (
         select(*in_merchant.c, among_failing.label("failing_turn"))
-        .where(in_merchant.c.turn <= room.limit_each_merchant)
+        .where(in_merchant.c.turn <= _of_room("limit_each_merchant"))
         .cte("fitting")
     )
     return (
         select(*(fitting.c[column.name] for column in deliveries.primary_key))
-        .where(or_(~fitting.c.failing, fitting.c.failing_turn <= room.limit_failing))
+        .where(or_(~fitting.c.failing, fitting.c.failing_turn <= _of_room("limit_failing")))
         .order_by(fitting.c.turn, fitting.c.due_at, fitting.c.id)
-        .limit(room.limit)
+        .limit(_of_room("limit"))
         .cte("chosen")
     )
 
 
-def under_way(room: Room) -> Mapping[str, Any]:
-    """Return the parameters that say what is under way already."""
+def parameters(room: Room) -> Mapping[str, Any]:
+    """Return the parameters that say how much room there is, and what is under way already."""
     return {
+        "room_limit": room.limit,
+        "room_limit_failing": room.limit_failing,
+        "room_limit_each": room.limit_each,
+        "room_limit_each_failing": room.limit_each_failing,
+        "room_limit_each_merchant": room.limit_each_merchant,
         "under_way_merchant_id": [merchant for merchant, _ in room.under_way],
         "under_way_endpoint_id": [endpoint for _, endpoint in room.under_way],
         "under_way_number": list(room.under_way.values()),
@@ -78,7 +91,7 @@ def _waiting_endpoints() -> CTE:
     return waiting.union_all(select(beyond).select_from(waiting.join(beyond, true())))
 
 
-def _places(room: Room) -> CTE:
+def _places() -> CTE:
     """Return the waiting endpoints of merchants that have room, each with how many of it it may have and has."""
     waiting = _waiting_endpoints()
     own = given("under_way", merchant_id=Text, endpoint_id=Text, number=Integer)
@@ -102,14 +115,14 @@ def _places(room: Room) -> CTE:
             failing.label("failing"),
             has.label("of_endpoint"),
             merchant_has.label("of_merchant"),
-            (case((failing, room.limit_each_failing), else_=room.limit_each) - has).label("room"),
+            (case((failing, _of_room("limit_each_failing")), else_=_of_room("limit_each")) - has).label("room"),
         )
         .select_from(
             waiting.join(endpoints, same)
             .join(own, under_way, isouter=True)
             .join(of_merchant, of_merchant.c.merchant_id == waiting.c.merchant_id, isouter=True)
         )
-        .where(merchant_has < room.limit_each_merchant)
+        .where(merchant_has < _of_room("limit_each_merchant"))
         .cte("places")
     )
 
@@ -120,12 +133,12 @@ def _pending_of(place: CTE, *columns: Column[Any]) -> Select[Any]:
     return select(*columns).where(same, PENDING).order_by(deliveries.c.due_at)
 
 
-def _of_each_endpoint(at: datetime, room: Room) -> CTE:
+def _of_each_endpoint() -> CTE:
     """Lock the longest due deliveries of each endpoint, as many as it has room for; pass over what others locked."""
-    place = _places(room)
+    place = _places()
     longest_due = (
         _pending_of(place, *deliveries.primary_key, deliveries.c.due_at)
-        .where(free(deliveries, at))
+        .where(free(deliveries))
         .limit(func.greatest(0, place.c.room))
         .with_for_update(skip_locked=True)
     )

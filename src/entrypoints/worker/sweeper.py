@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
 from typing import Final
@@ -15,8 +16,11 @@ from payments_core.job import HEARTBEATS_PER_LEASE, SWEEP_EVERY
 from payments_core.worker import Worker
 
 JITTER: Final = 0.2
-SPACING_SECONDS: Final = 0.01
-"""Between two looks: everything that ends rings, and claims are cheaper in batches."""
+REST: Final = 3.0
+"""Times as long as a look took is the rest behind it: everything that ends rings, and claims are cheaper in batches. So
+a busy worker spends most of its time on the work, and an idle one looks at once."""
+REST_SECONDS_MIN: Final = 0.01
+REST_SECONDS_MAX: Final = 0.5
 PAUSE_FIRST_SECONDS: Final = 0.1
 PAUSE_MAX_SECONDS: Final = 5.0
 """While the store is away."""
@@ -111,6 +115,7 @@ class _Sweeper:
         self._swept = swept
         self._sweep_seconds = sweep_every.total_seconds()
         self._pause_seconds = 0.0
+        self._rests_until = 0.0
 
     async def run(self) -> None:
         """Sweep until told to stop."""
@@ -118,12 +123,15 @@ class _Sweeper:
             try:
                 if not await self._sweep():
                     await self._bell.wait(self._sweep_seconds * random.uniform(1 - JITTER, 1 + JITTER))  # noqa: S311 - spreads load
-                    await asyncio.sleep(SPACING_SECONDS)
+                    await asyncio.sleep(max(0.0, self._rests_until - time.monotonic()))
             except Exception as error:
                 await self._pause(error)
 
     async def _sweep(self) -> bool:
+        began = time.monotonic()
         more = await self._worker.sweep()
+        ended = time.monotonic()
+        self._rests_until = ended + min(max(REST * (ended - began), REST_SECONDS_MIN), REST_SECONDS_MAX)
         if self._swept is not None:
             self._swept()
         if self._pause_seconds:
