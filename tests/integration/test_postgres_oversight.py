@@ -104,7 +104,7 @@ async def test_no_table_is_looked_through_for_what_staff_ask(store: PostgresStor
         (oversight.attempts(window, review), "ix_attempts_needs_review"),
         (oversight.attempts(behind, review), "ix_attempts_needs_review"),
         (oversight.attempts(behind, AttemptFilter(state=AttemptState.UNKNOWN)), "pk_attempts"),
-        (oversight.attempt(attempt.id), "pk_attempts"),
+        (oversight.attempt(attempt.id), "ix_attempts_id"),
     ):
         found = await plan(look)
         assert index in found, found

@@ -1,7 +1,7 @@
 """What staff see: jobs and attempts of all merchants, in the order of the primary key.
 
-Nothing that every payment writes has an index for it: a list of another state than those that wait for a person looks
-at so many rows at a time, and a single thing is looked for at each merchant.
+A list of another state than those that wait for a person has no index, and looks at so many rows at a time. A single
+attempt is found by its id, a single job at each merchant.
 """
 
 from __future__ import annotations
