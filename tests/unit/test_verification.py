@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,6 +14,7 @@ from entrypoints.cli.screen import Screen
 from entrypoints.cli.verify.findings import SHOWN_MAX, as_values, show
 from payments_core.attempt import AttemptState
 from payments_core.errors import NotFound, Unavailable
+from payments_core.event import EventType
 from payments_core.gateway import Approved
 from payments_core.ids import AttemptId, MerchantId
 from payments_core.ports import Answered
@@ -119,6 +121,20 @@ async def test_a_persons_correction_breaks_no_rule_but_that_the_gateway_says_oth
     assert transaction.status is Status.SUCCEEDED
     found = await shop.broken()
     assert {name: sorted(ids) for name, ids in found.items()} == {"gateway-agrees": [one.id for one in attempts]}
+
+
+@pytest.mark.parametrize("to", [["failed"], {}, None, "gone", "succeeded"])
+async def test_a_correction_to_what_is_no_other_closed_state_is_named(shop: VerifiedShop, to: object) -> None:
+    id = await shop.pay("pm_corrected_late")
+    await shop.work()
+    await shop.work(later=timedelta(seconds=10))
+    (corrected,) = (event for event in shop.account.log if event.type is EventType.TRANSACTION_CORRECTED)
+    body = json.loads(corrected.body)
+    assert (body["data"]["from"], body["data"]["to"]) == ("succeeded", "failed")
+    body["data"]["to"] = to
+    tampered = replace(corrected, body=json.dumps(body).encode())
+    shop.account.log[:] = [tampered if event.id == tampered.id else event for event in shop.account.log]
+    assert await shop.broken() == {"closed-stays-closed": [id]}
 
 
 async def test_without_a_ledger_or_with_one_merchant_not_all_is_looked_at(shop: VerifiedShop) -> None:
