@@ -220,11 +220,12 @@ async def test_a_charge_that_only_the_gateway_knows_is_named_unless_one_merchant
 
 
 async def test_nobody_is_verified_and_no_server_is_an_error_in_a_line(database: Database) -> None:
-    status, out, err = await database.verify("--merchant", "mer_0")
+    nobody = "mer_" + "0" * 26
+    status, out, err = await database.verify("--merchant", nobody)
     assert (status, out) == (1, "")
-    assert "There is no such merchant: --merchant takes an id such as mer_" in err
-    nobody = "postgresql://nobody:very-secret@127.0.0.1:1/none"
-    status, out, err = await database.verify(PAYMENTS_DATABASE_URL=nobody)
+    assert f"There is no merchant {nobody}." in err
+    nowhere = "postgresql://nobody:very-secret@127.0.0.1:1/none"
+    status, out, err = await database.verify(PAYMENTS_DATABASE_URL=nowhere)
     assert (status, out) == (1, "")
     assert "very-secret" not in err
     assert "Error: " in err.splitlines()[-1]

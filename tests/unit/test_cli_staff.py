@@ -371,6 +371,7 @@ def test_what_cannot_be_done_is_one_line(desk: Desk, arguments: Sequence[str], l
     [
         (("jobs", "show", f"att_{NOBODY}"), f"att_{NOBODY} is an attempt, and not a job."),
         (("jobs", "show", "7"), "it is no id of a job"),
+        (("verify", "--merchant", f"txn_{NOBODY}"), f"txn_{NOBODY} is a transaction, and not a merchant."),
         (("jobs", "revive", f"txn_{NOBODY}"), f"txn_{NOBODY} is a transaction, and not a job."),
         (("jobs", "revive"), "Name the jobs to revive, or say --all."),
         (("jobs", "revive", "--all", f"job_{NOBODY}"), "Name jobs or say --all, not both."),

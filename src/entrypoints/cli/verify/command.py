@@ -14,6 +14,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
+from entrypoints.cli.staff import check_id, wired
 
 if TYPE_CHECKING:
     from entrypoints.cli.screen import Screen
@@ -32,7 +33,7 @@ Example:
 
 @click.command(short_help="Say whether every rule holds, and which rows break one.", epilog=EXAMPLE)
 @data_dir_option()
-@click.option("--merchant", metavar="ID", help="Verify this merchant alone (mer_…).")
+@click.option("--merchant", callback=check_id("mer"), metavar="ID", help="Verify this merchant alone.")
 @click.option(
     "--overdue-after",
     metavar="SECONDS",
@@ -67,14 +68,11 @@ def verify(ctx: click.Context, data_dir: Path, merchant: str | None, overdue_aft
 
 
 async def _verify(settings: Settings, screen: Screen, merchant: str | None, overdue_after: timedelta) -> Report:
-    from entrypoints.cli.watch import require_vital
-    from entrypoints.wiring import wire
     from payments_core.errors import NotFound, Unavailable
     from payments_core.ids import MerchantId
     from payments_core.verification import Terms, Verification
 
-    async with wire(settings) as services:
-        await require_vital(services)
+    async with wired(settings) as services:
         with _progress(screen) as told:
             verification = Verification(
                 books=services.books,
@@ -87,7 +85,7 @@ async def _verify(settings: Settings, screen: Screen, merchant: str | None, over
             try:
                 report = await verification.run(None if merchant is None else MerchantId(merchant))
             except NotFound:
-                raise CommandFailed("There is no such merchant: --merchant takes an id such as mer_….") from None
+                raise CommandFailed(f"There is no merchant {merchant}.") from None
             except Unavailable as error:
                 raise CommandFailed(f"Not all could be read, so that nothing is said of it: {error.message}.") from None
     seconds = time.perf_counter() - begun
