@@ -124,10 +124,15 @@ class LogPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryPage:
-    """Some of an endpoint's deliveries, in the order of their ids."""
+    """Some of an endpoint's deliveries, in the order of their ids.
+
+    `held_until`: when the last lease ends on one of its pending deliveries, on this page or not; None where there is
+    none.
+    """
 
     subscription: Subscription
     deliveries: Sequence[Delivery]
+    held_until: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import AttemptId, EndpointId, MerchantId
-from payments_core.webhook import Delivery, Endpoint
+from payments_core.webhook import Delivery, DeliveryStatus, Endpoint
 
 V = TypeVar("V")
 
@@ -78,8 +78,13 @@ class MemoryBooks:
         found = account.endpoints.get(endpoint)
         if found is None or found.livemode is not livemode:
             raise NotFound("There is no webhook endpoint with this id.")
-        deliveries = _deliveries(account, endpoint).oldest_first(above=after)
-        return DeliveryPage(subscription=_subscription(found), deliveries=list(islice(deliveries, limit)))
+        table = _deliveries(account, endpoint)
+        leases = (one.lease_expires_at for one in table.oldest_first() if one.status is DeliveryStatus.PENDING)
+        return DeliveryPage(
+            subscription=_subscription(found),
+            deliveries=list(islice(table.oldest_first(above=after), limit)),
+            held_until=max((lease for lease in leases if lease is not None), default=None),
+        )
 
     async def key_uses(self, merchant: MerchantId, livemode: bool, /, *, after: str, limit: int) -> Sequence[KeyUse]:
         """Return what idempotency keys of a mode did."""

@@ -19,6 +19,7 @@ from sqlalchemy import (
     and_,
     any_,
     bindparam,
+    func,
     select,
     union_all,
 )
@@ -26,6 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
 from adapters.postgres.column_types import Text
+from adapters.postgres.deliver import PENDING
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.statements import given
@@ -37,6 +39,8 @@ from payments_core.job import JobKind
 
 T = TypeVar("T")
 
+HELD_LOOKED_AT_MAX: Final = 1_000
+"""Pending deliveries of one endpoint among which those are that a worker holds: ten in each."""
 _KNOWN: Final = tables.jobs.c.kind.in_([kind.value for kind in JobKind])
 """Whoever runs a later version beside this one judges the others."""
 _LISTENING: Final = [
@@ -114,8 +118,9 @@ class PostgresBooks:
             if not found:
                 raise NotFound(NOTHING)
             rows = await snapshot.rows(select(table).where(*own).order_by(table.c.id).limit(limit))
+            (held,) = await snapshot.rows(_held(merchant, endpoint))
         deliveries = [self._kinds.deliveries.of_row(row) for row in rows]
-        return DeliveryPage(subscription=_subscription(found[0]), deliveries=deliveries)
+        return DeliveryPage(subscription=_subscription(found[0]), deliveries=deliveries, held_until=held["held_until"])
 
     async def key_uses(self, merchant: MerchantId, livemode: bool, /, *, after: str, limit: int) -> Sequence[KeyUse]:
         """Return what idempotency keys of a mode did, in the order of the keys."""
@@ -189,6 +194,19 @@ class _Snapshot:
 
 def _own(table: Table, merchant: MerchantId, livemode: bool) -> Sequence[ColumnElement[bool]]:
     return [table.c.merchant_id == merchant, table.c.livemode == livemode]
+
+
+def _held(merchant: MerchantId, endpoint: EndpointId) -> Executable:
+    """Find the last lease on an endpoint's pending deliveries: claims take the longest due, so that it is on these."""
+    columns = tables.deliveries.c
+    longest_due = (
+        select(columns.lease_expires_at)
+        .where(columns.merchant_id == merchant, columns.endpoint_id == endpoint, PENDING)
+        .order_by(columns.due_at)
+        .limit(HELD_LOOKED_AT_MAX)
+        .subquery()
+    )
+    return select(func.max(longest_due.c.lease_expires_at).label("held_until"))
 
 
 def _there_is() -> Executable:

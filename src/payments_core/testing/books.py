@@ -204,6 +204,23 @@ class BooksContract:
         await shop.tampering.put(replace(delivery, lease_expires_at=shop.at - SECOND))
         assert not await shop.breaches(), "one is held, and the other free for a second"
 
+    async def test_a_delivery_behind_one_that_is_held_waits_for_its_turn(self, shop: VerifiedShop) -> None:
+        await shop.paid()
+        held, done, behind = await _deliveries(shop)
+        shop.at += DAY
+        await shop.tampering.put(replace(behind, status=DeliveryStatus.PENDING, due_at=shop.at - MINUTE * 10))
+        await shop.tampering.put(replace(done, lease_expires_at=shop.at + SECOND))
+        assert await _broken(shop) == {"work-in-time": [behind.id]}, "what is done holds no place"
+        lease = shop.at + SECOND
+        await shop.tampering.put(
+            replace(held, status=DeliveryStatus.PENDING, due_at=shop.at - DAY, lease_expires_at=lease)
+        )
+        assert not await shop.breaches()
+        page = await shop.store.books.deliveries(shop.caller.merchant, False, shop.endpoint, after=held.id, limit=1)
+        assert page.held_until == lease
+        shop.at = lease
+        assert await _broken(shop) == {"work-in-time": [behind.id]}, "the other was held until now"
+
     async def test_another_attempt_for_one_payment_is_found(self, shop: VerifiedShop) -> None:
         dossier = await _dossier(shop, await shop.paid())
         again = replace(dossier.attempts[0], id=an_attempt(dossier.transaction).id)

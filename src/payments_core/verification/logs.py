@@ -71,7 +71,13 @@ def _unfounded(delivery: Delivery, subscription: Subscription, terms: Terms) -> 
 
 
 def late_deliveries(page: DeliveryPage, *, at: datetime, after: timedelta) -> Iterator[Found]:
-    """Find the pending deliveries that nobody makes."""
+    """Find the pending deliveries that nobody makes.
+
+    Where a worker holds another one of their endpoint they wait for their turn: how long that takes is up to the
+    receiver, of which few are in flight while it hangs or fails.
+    """
+    if page.held_until is not None and page.held_until > at:
+        return
     for delivery in page.deliveries:
         if delivery.status is DeliveryStatus.PENDING:
             late = overdue(delivery.due_at, delivery.lease_expires_at, at=at, after=after)

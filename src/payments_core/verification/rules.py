@@ -53,7 +53,8 @@ PAYMENTS_END: Final = Rule(
     sentence="A payment or refund that is not closed has a job that will end it, or waits for a person.",
 )
 WORK_IN_TIME: Final = Rule(
-    name="work-in-time", sentence="No job and no delivery has long been due without a worker that holds it."
+    name="work-in-time",
+    sentence="No job has long been due without a worker that holds it, and no delivery without one at its endpoint.",
 )
 ATTEMPTED_ONCE: Final = Rule(
     name="attempted-once", sentence="A payment is charged, and a refund paid out, by one attempt of the same amount."
