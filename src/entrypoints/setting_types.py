@@ -105,6 +105,14 @@ def schedule(text: str) -> tuple[timedelta, ...]:
     return steps
 
 
+def delivery_schedule(text: str) -> tuple[timedelta, ...]:
+    """Read a schedule of which the first step waits for nothing."""
+    steps = schedule(text)
+    if steps[0]:
+        raise ValueError("the first attempt at a webhook is made at once: begin with 0s")
+    return steps
+
+
 def _step(text: str) -> timedelta:
     found = _STEP.fullmatch(text)
     step = None if found is None else timedelta(seconds=int(found[1]) * _SECONDS[found[2]])

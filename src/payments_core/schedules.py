@@ -19,9 +19,10 @@ class Schedules:
     """How long to wait before each step.
 
     `lookups`: before each look-up of an attempt without an outcome, from the call or look-up before it on; behind the
-    last one a person must look. `deliveries`: before each attempt at a webhook, the first included.
+    last one a person must look. `deliveries`: before each attempt at a webhook, of which the first is made at once.
 
-    Raises ValueError for a schedule without steps, with more than STEPS_MAX, or with one that goes back in time.
+    Raises ValueError for a schedule without steps, with more than STEPS_MAX, or with one that goes back in time, and
+    for one of deliveries whose first step is not 0.
     """
 
     lookups: Sequence[timedelta] = LOOKUP_SCHEDULE
@@ -31,3 +32,5 @@ class Schedules:
         for steps in (self.lookups, self.deliveries):
             if not 1 <= len(steps) <= STEPS_MAX or min(steps) < timedelta(0):
                 raise ValueError(f"a schedule has from 1 to {STEPS_MAX} steps, none of them negative")
+        if self.deliveries[0]:
+            raise ValueError("the first attempt at a webhook is made at once: its schedule begins with 0")

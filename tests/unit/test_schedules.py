@@ -70,3 +70,8 @@ async def test_a_webhook_is_exhausted_behind_the_last_step() -> None:
 def test_a_schedule_without_steps_with_too_many_or_back_in_time_is_refused(steps: list[timedelta]) -> None:
     with pytest.raises(ValueError, match="a schedule has"):
         Schedules(lookups=steps)
+
+
+def test_a_schedule_of_deliveries_whose_first_would_have_to_wait_is_refused() -> None:
+    with pytest.raises(ValueError, match="is made at once"):
+        Schedules(deliveries=[SECOND, SECOND])

@@ -81,6 +81,7 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
         ("metrics_host", "not a host", '"not a host" is neither an address nor a host name'),
         ("webhook_schedule", "5s,,1m", '"" is not a time such as 5s, 30m, 2h or 1d, of at most 30 days'),
         ("webhook_schedule", ",".join(["1s"] * 51), "51 steps are more than the 50 allowed"),
+        ("webhook_schedule", "5s,1m", "the first attempt at a webhook is made at once: begin with 0s"),
         ("lookup_schedule", "31d", '"31d" is not a time such as 5s, 30m, 2h or 1d, of at most 30 days'),
         ("lease_seconds", "3", '"3" is not a number from 4 to 3600'),
         ("webhook_ports", "443,", '"" is not a number from 1 to 65535'),
