@@ -45,7 +45,8 @@ class PostgresOversight:
 
     async def job(self, id: JobId, /) -> Job:
         """Return the job, or raise NotFound."""
-        return await self._one(self._kinds.jobs, id)
+        every = func.array(select(merchants.c.id).scalar_subquery())
+        return await self._one(self._kinds.jobs, jobs.c.merchant_id == any_(every), jobs.c.id == id)
 
     async def attempts(self, window: Window, filter: AttemptFilter, /) -> Slice[Attempt]:
         """List attempts."""
@@ -56,7 +57,7 @@ class PostgresOversight:
 
     async def attempt(self, id: AttemptId, /) -> Attempt:
         """Return the attempt, or raise NotFound."""
-        return await self._one(self._kinds.attempts, id)
+        return await self._one(self._kinds.attempts, attempts.c.id == id)
 
     async def _slice(
         self,
@@ -80,10 +81,8 @@ class PostgresOversight:
             async with self._single.connect() as connection:
                 return await read_slice(connection, listing, window)
 
-    async def _one(self, kind: Kind[T], id: str) -> T:
-        columns = kind.table.c
-        every = func.array(select(merchants.c.id).scalar_subquery())
-        found = select(kind.table).where(columns.merchant_id == any_(every), columns.id == id)
+    async def _one(self, kind: Kind[T], *conditions: ColumnElement[bool]) -> T:
+        found = select(kind.table).where(*conditions)
         with translated():
             async with self._single.connect() as connection:
                 row = (await connection.execute(found)).mappings().first()
