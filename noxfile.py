@@ -54,7 +54,7 @@ def unit(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def simulation(session: nox.Session) -> None:
-    """The core through 2,000 histories of faults, and the mutants; `-- --histories N`, `-- --seed S` to see one again."""
+    """The core through 2,000 histories of faults, and the mutants; `-- --histories N`, `-- --seed S` for one again."""
     session.run(
         "pytest",
         "tests/simulation",
