@@ -48,6 +48,29 @@ def test_a_signal_lets_the_work_close_what_it_opened(number: signal.Signals) -> 
     assert closed == ["closed"]
 
 
+def test_a_question_asked_after_the_work_is_broken_off_by_a_signal() -> None:
+    code = """
+import sys
+from entrypoints.cli.signals import run
+async def work(): pass
+run(work())
+try:
+    print("asking", flush=True)
+    sys.stdin.readline()
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        try:
+            assert asking.stdout.readline() == "asking\n"
+            asking.send_signal(signal.SIGINT)
+            assert asking.wait(PATIENCE_SECONDS) == 128 + signal.SIGINT
+        finally:
+            asking.kill()
+
+
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, click.Abort])
 def test_an_interruption_before_a_command_handles_signals_is_told_by_the_status_alone(
     raised: type[BaseException], monkeypatch: pytest.MonkeyPatch

@@ -40,12 +40,16 @@ def run(work: Coroutine[object, object, T]) -> T:
     # A thread, so that it comes even if the event loop is stuck; it covers the end of the loop itself.
     deadline = threading.Timer(STOP_SECONDS_MAX, _too_late)
     deadline.daemon = True
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.get_loop().set_default_executor(_Threads())
             return runner.run(_until_stopped(work, deadline))
     finally:
         deadline.cancel()
+        # uvloop leaves them such that they interrupt no read: a question asked after the work would be deaf to Ctrl-C.
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextlib.contextmanager
