@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -11,16 +11,27 @@ from typing import Final
 from payments_core import Caller, ChangeEndpoint, Once, Pay, Payments, RefundTransaction, Replay
 from payments_core.errors import OutcomeUnknown, Refused, Unavailable
 from payments_core.idempotency import fingerprint
-from payments_core.ids import DeliveryId, EndpointId, TransactionId
+from payments_core.ids import DeliveryId, EndpointId, EventId, TransactionId
 from payments_core.money import Money, currency
 from payments_core.units import Answer
+from payments_core.webhook import Delivery, DeliveryStatus
 from tests.simulation.plan import Act, Fault, Operation
-from tests.simulation.world import ConnectionLost, Process, World
+from tests.simulation.world import (
+    CLOCK_JUMP_SECONDS_MAX,
+    EPOCH,
+    STOP_SECONDS_MAX,
+    ConnectionLost,
+    Process,
+    World,
+)
 
 ASKED_MAX: Final = 2_000
 PAUSE_SECONDS_MAX: Final = 20.0
 ANSWER_LOST_SHARE: Final = 0.15
 CURRENCY: Final = currency("USD")
+WINDOW: Final = timedelta(days=1)
+CLOCKS_APART_MAX: Final = timedelta(seconds=2 * (CLOCK_JUMP_SECONDS_MAX + STOP_SECONDS_MAX))
+"""Whatever is so far inside of a window by the world's clock is inside by everybody's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +44,15 @@ class Told:
     refusal: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedAgain:
+    """An event that had been dealt with when a client asked for it once more, at `since` in seconds of the world."""
+
+    endpoint: EndpointId
+    event: EventId
+    since: float
+
+
 @dataclass
 class Clients:
     """`told` is their ledger: all that the system has acknowledged."""
@@ -42,9 +62,9 @@ class Clients:
     payment_key: str
     endpoints: list[EndpointId]
     facades: dict[Process, Payments]
-    deliveries_of: Callable[[EndpointId], list[DeliveryId]]
+    deliveries_of: Callable[[EndpointId], list[Delivery]]
     told: list[Told] = field(default_factory=list)
-    switched_off: int = 0
+    wanted_again: dict[str, list[WantedAgain]] = field(default_factory=dict)
     _paid: dict[int, asyncio.Event] = field(default_factory=dict)
     _payments: dict[int, TransactionId] = field(default_factory=dict)
     _deliveries: dict[str, DeliveryId] = field(default_factory=dict)
@@ -134,11 +154,9 @@ class Clients:
 
     async def _switch(self, payments: Payments, operation: Operation) -> Answer:
         enable = self.world.random.random() < 0.5
-        self.switched_off += not enable
         return await payments.change_endpoint(self.caller, self._endpoint(operation), ChangeEndpoint(enabled=enable))
 
     async def _remove(self, payments: Payments, operation: Operation) -> Answer:
-        self.switched_off += 1
         await payments.remove_endpoint(self.caller, self._endpoint(operation))
         return Answer(body=b"")
 
@@ -150,23 +168,37 @@ class Clients:
             case Act.RETRY:
                 return self._delivery(key, operation)
             case Act.REPLAY:
-                return self._endpoint(operation)
+                endpoint = self._endpoint(operation)
+                if key not in self.wanted_again:
+                    now = EPOCH + timedelta(seconds=self.world.loop.seconds)
+                    first, last = now - WINDOW + CLOCKS_APART_MAX, now - CLOCKS_APART_MAX
+                    there = self.deliveries_of(endpoint)
+                    self._want_again(key, [one for one in there if first < one.created_at < last])
+                return endpoint
             case _:
                 return ""
 
     def _delivery(self, key: str, operation: Operation) -> DeliveryId:
         """Return which delivery a client wants again, the same each time that it asks."""
         if key not in self._deliveries:
-            there = self.deliveries_of(self._endpoint(operation)) or [DeliveryId("dlv_none")]
-            self._deliveries[key] = self.world.random.choice(there)
+            there = self.deliveries_of(self._endpoint(operation))
+            chosen = [self.world.random.choice(there)] if there else []
+            self._deliveries[key] = chosen[0].id if chosen else DeliveryId("dlv_none")
+            self._want_again(key, chosen)
         return self._deliveries[key]
+
+    def _want_again(self, key: str, deliveries: Sequence[Delivery]) -> None:
+        """Remember what a client wants to be posted once more; a post of what is pending may be under way already."""
+        ended = [one for one in deliveries if one.status is not DeliveryStatus.PENDING]
+        now = self.world.loop.seconds
+        self.wanted_again[key] = [WantedAgain(endpoint=one.endpoint, event=one.event, since=now) for one in ended]
 
     def _endpoint(self, operation: Operation) -> EndpointId:
         return self.endpoints[operation.of % len(self.endpoints)] if self.endpoints else EndpointId("whk_none")
 
 
 def _window(process: Process) -> Replay:
-    return Replay(since=process.clock.now() - timedelta(days=1))
+    return Replay(since=process.clock.now() - WINDOW)
 
 
 def _text(amount_minor: int) -> str:

@@ -19,11 +19,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what all of them share: no time is too long, and what a killed process was about to do never began."""
-    for item in items:
-        if "simulation" in item.path.parts:
-            item.add_marker(pytest.mark.timeout(0))
-            item.add_marker(pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"))
+    """Mark what all of them share: no time is too long, and what a killed process was about to do never began.
+
+    Where one history is asked for, it is the only thing that is done.
+    """
+    simulated = [item for item in items if "simulation" in item.path.parts]
+    for item in simulated:
+        item.add_marker(pytest.mark.timeout(0))
+        item.add_marker(pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning"))
+    if simulated and simulated[0].config.getoption("--seed") is not None:
+        items[:] = [item for item in items if "seeds" in getattr(item, "fixturenames", ())]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -60,5 +65,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     steps = sum(int(str(value)) for name, value in properties if name == "steps")
     if histories:
         terminalreporter.write_line(f"{histories} histories, {steps} steps, no rule broken")
+    for value in (str(value) for name, value in properties if name == "trace"):
+        terminalreporter.write_line(value)
     for value in sorted(str(value) for name, value in properties if name == "mutant"):
         terminalreporter.write_line(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from random import Random
 from typing import Final
@@ -13,19 +13,22 @@ from typing import Final
 from adapters.memory import MemoryAccessTokens, MemoryPasswords, MemoryRateLimits, MemoryStore
 from payments_core import AddEndpoint, Caller, Payments, Ports, keys
 from payments_core.errors import Unavailable
-from payments_core.ids import SEED_BYTES, DeliveryId, EndpointId, MerchantId, Moment, PaymentKeyId
+from payments_core.ids import SEED_BYTES, EndpointId, MerchantId, Moment, PaymentKeyId
 from payments_core.job import HEARTBEATS_PER_LEASE, LEASE, SWEEP_EVERY, Job
 from payments_core.merchant import Merchant, PaymentKey
 from payments_core.verification import Terms, Verification
 from payments_core.verification.report import Report
 from payments_core.webhook import Delivery
 from payments_core.worker import Worker
+from tests.simulation.claims import SimulatedClaims
 from tests.simulation.clients import Clients
+from tests.simulation.doorbell import Bell, Doorbell
+from tests.simulation.end import End
 from tests.simulation.gateway import SimulatedGateway
 from tests.simulation.loop import Stuck
 from tests.simulation.plan import Fault, Plan
 from tests.simulation.receivers import Receiver, SimulatedReceivers
-from tests.simulation.rules import RULES, End
+from tests.simulation.rules import RULES
 from tests.simulation.store import SimulatedStore, Witness
 from tests.simulation.world import CLOCK_JUMP_SECONDS_MAX, EPOCH, STOP_SECONDS_MAX, Clock, Process, World
 
@@ -35,9 +38,6 @@ LOOK_SECONDS_MAX: Final = 12 * 3600.0
 LOOK_AGAIN_SECONDS: Final = 600.0
 DAYS_MAX: Final = 40
 """In which everything must have come to its end after the faults are over."""
-LOST_RING_SHARE: Final = 0.3
-DOUBLED_RING_SHARE: Final = 0.1
-RING_SECONDS_MAX: Final = 2.0
 DRAINS_SHARE: Final = 0.02
 """Of the sweeps of a worker: then it ends in good order."""
 PATIENCE: Final = timedelta(seconds=2)
@@ -61,44 +61,6 @@ class Result:
     steps: int
 
 
-@dataclass
-class Bell:
-    """What wakes one worker: rings, and its next look, which it takes by itself."""
-
-    rung: asyncio.Event = field(default_factory=asyncio.Event)
-    next_look: float = -1.0
-
-
-@dataclass
-class Doorbell:
-    """The port `Doorbell` of all processes, and the bell of each worker."""
-
-    world: World
-    bells: dict[Process, Bell] = field(default_factory=dict)
-
-    def ring(self, /) -> None:
-        """Have every worker hear of it, sometimes late, twice, or not at all."""
-        for bell in self._living():
-            if self.world.happens(Fault.RING, LOST_RING_SHARE):
-                continue
-            rings = 2 if self.world.happens(Fault.RING, DOUBLED_RING_SHARE) else 1
-            for _ in range(rings):
-                late = self.world.happens(Fault.RING, 0.5)
-                self.world.later(self.world.random.uniform(0, RING_SECONDS_MAX) if late else 0.0, bell.rung.set)
-
-    def look(self) -> None:
-        """Have every worker look within a second, as it does by itself: looks that would find nothing are left out."""
-        now = self.world.loop.time()
-        for bell in self._living():
-            if now >= bell.next_look:
-                bell.next_look = now + SWEEP_EVERY.total_seconds()
-                self.world.later(SWEEP_EVERY.total_seconds(), bell.rung.set)
-
-    def _living(self) -> list[Bell]:
-        self.bells = {process: bell for process, bell in self.bells.items() if process.alive}
-        return list(self.bells.values())
-
-
 class History:
     """The system under test and all around it."""
 
@@ -109,7 +71,8 @@ class History:
         self._gateway = SimulatedGateway(self.world)
         self._receivers = SimulatedReceivers(self.world)
         self._doorbell = Doorbell(self.world)
-        self._witness = Witness(self._store._state, self._doorbell.look)
+        self._witness = Witness(self._store._state, self._doorbell.look, self.world.loop.time)
+        self._claims = SimulatedClaims(self.world, self._store.claims)
         self._facades: dict[Process, Payments] = {}
 
     def run(self) -> Result:
@@ -195,10 +158,10 @@ class History:
             opened[EndpointId(str(made.resource))] = receiver
         return opened
 
-    def _deliveries_of(self, caller: Caller) -> Callable[[EndpointId], list[DeliveryId]]:
-        def deliveries_of(endpoint: EndpointId) -> list[DeliveryId]:
+    def _deliveries_of(self, caller: Caller) -> Callable[[EndpointId], list[Delivery]]:
+        def deliveries_of(endpoint: EndpointId) -> list[Delivery]:
             table = self._store._state.account(caller.merchant).deliveries.get(endpoint)
-            return [delivery.id for delivery in table.oldest_first()] if table else []
+            return list(table.oldest_first()) if table else []
 
         return deliveries_of
 
@@ -228,7 +191,7 @@ class History:
 
     def _start_worker(self, process: Process) -> None:
         bell = self._doorbell.bells[process] = Bell()
-        worker = Worker(self._facade(process), self._store.claims, process.clock, wake=bell.rung.set)
+        worker = Worker(self._facade(process), self._claims, process.clock, wake=bell.rung.set)
         process.spawn(self._work(process, worker, bell.rung))
 
     async def _work(self, process: Process, worker: Worker, bell: asyncio.Event) -> None:

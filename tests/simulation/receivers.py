@@ -21,16 +21,17 @@ BAD_DAYS_SHARE: Final = 0.1
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Post:
-    """One post as its receiver saw it. `status_code` 0: no answer."""
+    """One try to post. `status_code` 0: no answer; `came`: its receiver got it."""
 
     event: str
     at: float
     status_code: int
+    came: bool = True
 
 
 @dataclass
 class Receiver:
-    """One receiver: its secret, what it got, and what was wrong with that."""
+    """One receiver: its secret, what was sent to it, and what was wrong with that."""
 
     url: str
     secret: str
@@ -64,6 +65,8 @@ class SimulatedReceivers:
         status = self._status(receiver)
         if status == 0 and self._world.random.random() < 0.5:
             self._world.note(f"{receiver.url} is away")
+            event = notification.headers["webhook-id"]
+            receiver.posts.append(Post(event=event, at=self._world.loop.seconds, status_code=0, came=False))
             return Unreached(code="connect", message="refused", milliseconds=1)
         event = self._check(receiver, notification)
         receiver.posts.append(Post(event=event, at=self._world.loop.seconds, status_code=status))

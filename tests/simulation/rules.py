@@ -7,50 +7,23 @@ state is inside. Each rule yields what breaks it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from adapters.memory.state import Account, State
-from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.attempt import LOOKUP_SCHEDULE, Attempt, AttemptKind, AttemptState
 from payments_core.event import EventType
-from payments_core.ids import EndpointId, EventId
+from payments_core.ids import EventId
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import CLOSED, Status
 from payments_core.units import Answer
-from payments_core.verification.report import Report
-from payments_core.webhook import DISABLED_AFTER, RETRY_SCHEDULE, Delivery, DeliveryStatus
-from tests.simulation.clients import Clients
-from tests.simulation.gateway import SimulatedGateway
+from payments_core.use_cases.settle_attempt import LATE_APPROVAL
+from tests.simulation.end import End
 from tests.simulation.plan import Act
-from tests.simulation.receivers import Receiver
-from tests.simulation.store import Witness
-from tests.simulation.world import CLOCK_JUMP_SECONDS_MAX, World
-
-SLACK_SECONDS: Final = 2 * CLOCK_JUMP_SECONDS_MAX + 120
-"""By how much times of ours and of the receivers may differ."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """A history at its end."""
-
-    world: World
-    state: State
-    clients: Clients
-    gateway: SimulatedGateway
-    receivers: Mapping[EndpointId, Receiver]
-    witness: Witness
-    report: Report
-
-    @property
-    def account(self) -> Account:
-        """All that is the merchant's."""
-        return self.state.account(self.clients.caller.merchant)
-
-    def attempts(self) -> Iterator[Attempt]:
-        """Return all attempts."""
-        return self.account.attempts.oldest_first()
+from tests.simulation.webhook_rules import (
+    endpoints_are_switched_off_by_the_rules,
+    events_reach_their_endpoints,
+    what_is_wanted_again_is_posted_again,
+)
 
 
 def every_acknowledged_payment_ends(end: End) -> Iterator[str]:
@@ -70,6 +43,21 @@ def every_acknowledged_payment_ends(end: End) -> Iterator[str]:
             yield f"{refund.id} is pending for ever"
     for job in end.state.jobs.values():
         yield f"{job.id} ({job.kind} {job.subject}) is left: due {job.due_at}, dead {job.dead_at}, {job.last_error}"
+
+
+def a_person_must_look_only_where_the_gateway_does_not_tell(end: End) -> Iterator[str]:
+    """It was asked as often as it is to be and never had an entry, or its word came after the refund had failed."""
+    books = {entry.submission.id for entry in end.gateway.books}
+    for attempt in end.attempts():
+        if attempt.state is not AttemptState.NEEDS_REVIEW:
+            continue
+        if attempt.refund is not None and attempt.detail == LATE_APPROVAL:
+            refund = end.account.refunds.get(attempt.refund)
+            if refund is None or refund.status is not RefundStatus.FAILED:
+                yield f"{attempt.id} is of a refund that is {refund and refund.status}"
+        elif attempt.id in books or attempt.lookups < len(LOOKUP_SCHEDULE):
+            told = "has" if attempt.id in books else "has not"
+            yield f"{attempt.id} was looked up {attempt.lookups} times; the gateway {told} seen it"
 
 
 def our_state_equals_the_gateways_books(end: End) -> Iterator[str]:
@@ -117,53 +105,18 @@ def refunds_stay_within_the_amount(end: End) -> Iterator[str]:
             yield f"{transaction.id}: {kept} of {transaction.amount.amount_minor}"
 
 
-def events_reach_their_endpoints(end: End) -> Iterator[str]:
-    """At least once, or all attempts were made, or the endpoint was switched off."""
-    for event in end.account.log:
-        for endpoint in end.witness.listeners[event.id]:
-            deliveries = end.account.deliveries.get(endpoint)
-            found = next((d for d in deliveries.oldest_first() if d.event == event.id), None) if deliveries else None
-            if found is None:
-                yield f"{event.id} ({event.type}) has no delivery to {endpoint}"
-            else:
-                yield from _ended(end, found)
-
-
-def _ended(end: End, delivery: Delivery) -> Iterator[str]:
-    posts = [post for post in end.receivers[delivery.endpoint].posts if post.event == delivery.event]
-    match delivery.status:
-        case DeliveryStatus.DELIVERED if not any(200 <= post.status_code < 300 for post in posts):
-            yield f"{delivery.id} is delivered, and its receiver never took it"
-        case DeliveryStatus.EXHAUSTED if delivery.tries < len(RETRY_SCHEDULE):
-            yield f"{delivery.id} is exhausted after {delivery.tries} tries"
-        case DeliveryStatus.CANCELED if delivery.endpoint not in end.witness.switched_off:
-            yield f"{delivery.id} is canceled, and its endpoint was never switched off"
-        case DeliveryStatus.PENDING:
-            yield f"{delivery.id} is pending for ever: due {delivery.due_at}, leased until {delivery.lease_expires_at}"
-        case _:
-            return
-
-
-def endpoints_are_switched_off_by_the_rules(end: End) -> Iterator[str]:
-    """By their merchant, by a 410, or by five days of failure alone; and the merchant is told each time, once."""
-    told = sum(1 for event in end.account.log if event.type is EventType.WEBHOOK_DISABLED)
-    times = len(end.witness.switched_off)
-    if not times - end.clients.switched_off <= told <= times:
-        yield f"{times} times one was switched off, {end.clients.switched_off} by its merchant; {told} events say so"
-    for endpoint, receiver in end.receivers.items():
-        yield from (f"{endpoint}: {wrong}" for wrong in receiver.wrong)
-    if end.clients.switched_off == 0:
-        for endpoint in {*end.witness.switched_off}:
-            posts = end.receivers[endpoint].posts
-            gone = any(post.status_code == 410 for post in posts)
-            enough = end.world.loop.seconds > DISABLED_AFTER.total_seconds() - SLACK_SECONDS
-            if not gone and not enough:
-                yield f"{endpoint} was disabled without a reason"
-
-
 def closed_states_change_only_by_a_correction(end: End) -> Iterator[str]:
     """Each commit took each transaction along the table, or corrected it with an event that says so."""
     yield from end.witness.wrong_steps
+
+
+def a_canceled_payment_stays_canceled(end: End) -> Iterator[str]:
+    """Where its client was told so."""
+    for told in end.clients.told:
+        if told.operation.act is Act.CANCEL and told.answer is not None:
+            transaction = end.account.transactions.get(str(told.answer.resource))
+            if transaction is None or transaction.status is not Status.CANCELED:
+                yield f"{told.answer.resource} is {transaction and transaction.status}"
 
 
 def events_are_without_gaps(end: End) -> Iterator[str]:
@@ -202,6 +155,8 @@ def one_effect_for_each_idempotency_key(end: End) -> Iterator[str]:
     """One payment at most, the one that was acknowledged; and the same answer each time, byte for byte."""
     made = Counter(one.metadata["key"] for one in end.account.transactions.oldest_first())
     yield from (f"{key!r} made {count} payments" for key, count in made.items() if count > 1)
+    paid = {told.key for told in end.clients.told if told.operation.act is Act.PAY and told.answer is not None}
+    yield from (f"{key!r} made a payment of which nobody was told" for key in made if key not in paid)
     answers: dict[str, Answer] = {}
     for told in end.clients.told:
         if told.answer is None or told.operation.act in (Act.SWITCH, Act.REMOVE):
@@ -227,11 +182,14 @@ Rule = Callable[[End], Iterator[str]]
 
 RULES: Final[tuple[Rule, ...]] = (
     every_acknowledged_payment_ends,
+    a_person_must_look_only_where_the_gateway_does_not_tell,
     our_state_equals_the_gateways_books,
     refunds_stay_within_the_amount,
     events_reach_their_endpoints,
     endpoints_are_switched_off_by_the_rules,
+    what_is_wanted_again_is_posted_again,
     closed_states_change_only_by_a_correction,
+    a_canceled_payment_stays_canceled,
     events_are_without_gaps,
     one_effect_for_each_idempotency_key,
     payments_verify_finds_nothing,

@@ -15,6 +15,7 @@ from payments_core.event import Event, EventType
 from payments_core.ids import EndpointId, EventId, TransactionId
 from payments_core.ports import UnitOfWork
 from payments_core.transaction import ALLOWED, CLOSED, Status
+from payments_core.webhook import Delivery, DeliveryStatus
 from tests.simulation.plan import Fault
 from tests.simulation.world import World
 
@@ -26,25 +27,28 @@ UNTOLD_SHARE: Final = 0.03
 class Witness:
     """Sees each commit as it happens, and remembers what cannot be told from the end of a history.
 
-    `listeners` has for each event who had to get it when it was committed, `switched_off` each time that an endpoint
-    was disabled or removed.
+    `listeners` has for each event who had to get it when it was committed; `switched_off` each time that an endpoint
+    was disabled or removed, and `given_up` those of them that were our doing, in seconds of the world.
     """
 
     state: State
     committed: Callable[[], None]
+    seconds: Callable[[], float]
     listeners: dict[EventId, list[EndpointId]] = field(default_factory=dict)
-    switched_off: list[EndpointId] = field(default_factory=list)
+    switched_off: list[tuple[EndpointId, float]] = field(default_factory=list)
+    given_up: list[tuple[EndpointId, float]] = field(default_factory=list)
     wrong_steps: list[str] = field(default_factory=list)
+    wrong_ends: list[str] = field(default_factory=list)
     _statuses: dict[TransactionId, Status] = field(default_factory=dict)
     _enabled: dict[EndpointId, bool] = field(default_factory=dict)
 
     def commit(self, unit: MemoryUnitOfWork) -> None:
         """Commit, and look at what that changed."""
+        canceled = self._canceled(unit)
         unit.commit()
-        for endpoint in unit.endpoints.own():
-            if self._enabled.get(endpoint.id, True) and not endpoint.enabled:
-                self.switched_off.append(endpoint.id)
-            self._enabled[endpoint.id] = endpoint.enabled
+        self._see_endpoints(unit)
+        wrong = [one.id for one in canceled if self._enabled.get(one.endpoint, True)]
+        self.wrong_ends += [f"{id} was canceled, and its endpoint is open" for id in wrong]
         for event in unit.events.added:
             self.listeners[event.id] = self._listeners(event)
         corrected = {e.transaction for e in unit.events.added if e.type is EventType.TRANSACTION_CORRECTED}
@@ -54,6 +58,26 @@ class Witness:
                 self.wrong_steps.append(f"{transaction.id} went from {before} to {transaction.status}")
             self._statuses[transaction.id] = transaction.status
         self.committed()
+
+    def _see_endpoints(self, unit: MemoryUnitOfWork) -> None:
+        """Endpoints are switched off by their merchant, or by a delivery's attempt, which tells the merchant so."""
+        is_attempt, given_up = any(True for _ in unit.deliveries.own()), 0
+        for endpoint in unit.endpoints.own():
+            if self._enabled.get(endpoint.id, True) and not endpoint.enabled:
+                self.switched_off.append((endpoint.id, self.seconds()))
+                if is_attempt:
+                    self.given_up.append((endpoint.id, self.seconds()))
+                    given_up += 1
+            self._enabled[endpoint.id] = endpoint.enabled
+        told = sum(1 for event in unit.events.added if event.type is EventType.WEBHOOK_DISABLED)
+        if told != given_up:
+            self.wrong_ends.append(f"one commit gave up {given_up} endpoints, and {told} events say so")
+
+    def _canceled(self, unit: MemoryUnitOfWork) -> list[Delivery]:
+        """Return the deliveries that this unit cancels."""
+        canceled = [one for one in unit.deliveries.own() if one.status is DeliveryStatus.CANCELED]
+        before = {one.id: self.state.delivery(one.merchant, one.endpoint, one.id) for one in canceled}
+        return [one for one in canceled if (kept := before[one.id]) is None or kept.status is not one.status]
 
     def _listeners(self, event: Event) -> list[EndpointId]:
         endpoints = self.state.account(event.merchant).endpoints.oldest_first()
@@ -81,6 +105,9 @@ class SimulatedStore:
     async def begin(self) -> AsyncGenerator[UnitOfWork, None]:
         """Begin a unit of work. Raises Unavailable or OutcomeUnknown at its end, as a plan has it."""
         world = self._world
+        if world.happens(Fault.STORE, REFUSED_SHARE):
+            world.note("the store is away before anything is read")
+            raise Unavailable("the store is away")
         unit = MemoryUnitOfWork(self._witness.state)
         yield unit
         await asyncio.sleep(0)

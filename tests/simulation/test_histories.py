@@ -20,7 +20,7 @@ def test_every_rule_holds_in_every_history(
         if result.breaches:
             pytest.fail(told(result), pytrace=False)
         if request.config.getoption("--seed") is not None:
-            print("\n".join(result.trace))
+            record_property("trace", "\n".join(result.trace))
     record_property("histories", len(seeds))
     record_property("steps", steps)
 
