@@ -9,7 +9,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 from unittest.mock import patch
@@ -22,21 +22,16 @@ from payments_core.attempt import Attempt
 from payments_core.event import Event
 from payments_core.gateway import Declined, NotSeen, Sighting, Submission, Unknown
 from payments_core.ids import AttemptId, Moment
-from payments_core.ports import Answered, ClaimedDelivery, Notifier, UnitOfWork, Unreached
+from payments_core.ports import UnitOfWork
+from payments_core.refund import Refund
 from payments_core.transaction import Status, Transaction
 from payments_core.units import Units
-from payments_core.use_cases import deliver_webhook, process_job, settle_attempt, settle_charge
-from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint
+from payments_core.use_cases import process_job, settle_attempt, settle_charge
+from payments_core.use_cases.settle_refund import succeed_refund
+from tests.simulation.mutant import Mutant
+from tests.simulation.webhook_mutants import WEBHOOK_MUTANTS
 
 GUESSED: Final = Declined(code="guessed", message="It will have failed.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mutant:
-    """One defect, and how to have it while a block runs."""
-
-    name: str
-    patch: Callable[[], AbstractContextManager[object]]
 
 
 # ── jobs and leases
@@ -123,6 +118,26 @@ def _no_second_look() -> Iterator[None]:
         yield
 
 
+def _the_first_doubt_is_a_persons() -> AbstractContextManager[object]:
+    return patch.object(Attempt, "next_lookup_after", lambda _self, _schedule: None)
+
+
+@contextmanager
+def _a_late_refund_is_believed() -> Iterator[None]:
+    async def approve(
+        work: UnitOfWork, moment: Moment, attempt: Attempt, of: Transaction, refund: Refund | None, reference: str
+    ) -> None:
+        if refund is None:
+            await original(work, moment, attempt, of, refund, reference)
+            return
+        work.attempts.save(attempt.approve(reference, moment.now))
+        succeed_refund(work, moment, of, refund, reference, request_id=attempt.request_id)
+
+    original = settle_attempt._approve
+    with patch.object(settle_attempt, "_approve", approve):
+        yield
+
+
 @contextmanager
 def _closed_is_reopened() -> Iterator[None]:
     async def succeed_charge(
@@ -164,34 +179,7 @@ def _keys_are_not_written_down() -> AbstractContextManager[object]:
     return patch.object(Units, "_with_record", with_record)
 
 
-# ── webhooks
-
-
-@contextmanager
-def _delivered_before_it_is_posted() -> Iterator[None]:
-    async def post(notifier: Notifier, claimed: ClaimedDelivery, at: Any) -> Answered | Unreached:
-        posting.append(asyncio.ensure_future(original(notifier, claimed, at)))
-        return Answered(status_code=204, milliseconds=0, excerpt="")
-
-    posting: list[asyncio.Future[Answered | Unreached]] = []
-    original = deliver_webhook._post
-    with patch.object(deliver_webhook, "_post", post):
-        yield
-
-
-def _a_failed_webhook_is_given_up() -> AbstractContextManager[object]:
-    def fail(self: Delivery, attempt: DeliveryAttempt, **_: object) -> Delivery:
-        return self._end(DeliveryStatus.EXHAUSTED, attempt)
-
-    return patch.object(Delivery, "fail", fail)
-
-
-def _one_failure_disables() -> AbstractContextManager[object]:
-    return patch.object(Endpoint, "has_failed_too_long", lambda _self, **_: True)
-
-
-def _disabled_in_silence() -> AbstractContextManager[object]:
-    return patch.object(deliver_webhook, "record_endpoint_event", lambda *_, **__: None)
+# ── events
 
 
 @contextmanager
@@ -234,14 +222,13 @@ MUTANTS: Final[tuple[Mutant, ...]] = (
     ),
     Mutant(name="a late word of the gateway is ignored", patch=_a_late_word_is_ignored),
     Mutant(name="an answer that may change is not looked at again", patch=_no_second_look),
+    Mutant(name="the first doubt is left to a person", patch=_the_first_doubt_is_a_persons),
+    Mutant(name="a refund that failed is given back when the gateway says so late", patch=_a_late_refund_is_believed),
     Mutant(name="a closed payment is reopened without a correction", patch=_closed_is_reopened),
     Mutant(name="what is refunded is not taken from what is left", patch=_nothing_left_is_refunded),
     Mutant(name="a payment that is being charged can be canceled", patch=_what_is_processed_is_canceled),
     Mutant(name="the last writer wins", patch=_the_last_writer_wins),
     Mutant(name="idempotency keys are not written down", patch=_keys_are_not_written_down),
-    Mutant(name="a webhook is delivered before it is posted", patch=_delivered_before_it_is_posted),
-    Mutant(name="a webhook that failed is given up", patch=_a_failed_webhook_is_given_up),
-    Mutant(name="one failure disables an endpoint", patch=_one_failure_disables),
-    Mutant(name="an endpoint is disabled in silence", patch=_disabled_in_silence),
     Mutant(name="events are numbered before the commit", patch=_numbered_before_the_commit),
+    *WEBHOOK_MUTANTS,
 )

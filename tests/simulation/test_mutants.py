@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from tests.simulation.history import run_history
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation.mutant import Mutant
+from tests.simulation.mutants import MUTANTS
 from tests.simulation.plan import make_plan
 
 HISTORIES_MAX = 2_000

@@ -18,9 +18,9 @@ EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
 CLOCK_JUMP_SECONDS_MAX: Final = 120.0
 """Longer than a lease, and less than half of the gateway's quiet period: that much clocks must agree on."""
 RESTART_SECONDS_MAX: Final = 90.0
-AWAY_SECONDS_MAX: Final = 2 * 24 * 3_600.0
+AWAY_SECONDS_MAX: Final = 3 * 24 * 3_600.0
 """A worker may be away for longer than a gateway keeps keys."""
-AWAY_SHARE: Final = 0.1
+AWAY_SHARE: Final = 0.25
 STOP_SECONDS_MAX: Final = 200.0
 TRACE_MAX: Final = 5_000
 
