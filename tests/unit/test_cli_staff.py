@@ -282,7 +282,8 @@ def test_of_several_jobs_each_is_revived_for_itself(desk: Desk) -> None:
 def test_an_attempt_is_resolved_as_approved(desk: Desk) -> None:
     attempt = desk.review()
     done = desk.run("attempts", "resolve", attempt.id, *APPROVED, "--by", "anna", "--note", "mail of the bank", "--yes")
-    about = f"Attempt {attempt.id} (charge of 10.00 USD) is approved; transaction {attempt.transaction} is succeeded."
+    stands = f"is approved (ch_seen); transaction {attempt.transaction} is succeeded."
+    about = f"Attempt {attempt.id} (charge of 10.00 USD) {stands}"
     assert (done.exit_code, done.stdout) == (0, about + "\n")
     [line] = done.stderr.splitlines()
     assert f"attempt {attempt.id} is approved: said by anna: mail of the bank" in line

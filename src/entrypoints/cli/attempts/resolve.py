@@ -134,7 +134,8 @@ def _seen(attempt: Attempt, matter: Matter) -> str:
     if refund is None and transaction is not None:
         about += f" is {transaction.status}"
     amount = f"{attempt.amount.format()} {attempt.amount.currency.code}"
-    return f"Attempt {attempt.id} ({attempt.kind} of {amount}) is {attempt.state}; {about}."
+    state = f"{attempt.state} ({attempt.reference})" if attempt.state == "approved" else attempt.state
+    return f"Attempt {attempt.id} ({attempt.kind} of {amount}) is {state}; {about}."
 
 
 async def _look(settings: Settings, id: AttemptId) -> tuple[Attempt, Matter]:
