@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import PostgresStore, create_engine
 from adapters.postgres.changes import Replay
+from adapters.postgres.lookups import Lookups
 from adapters.postgres.mapping import kinds
 from adapters.postgres.read_back import was_written
 from adapters.postgres.unit import PostgresUnit
@@ -65,9 +66,10 @@ class Commit:
 
     async def __call__(self, fill: Callable[[PostgresUnit], None]) -> bool | None:
         """Return what is concluded about the changes that `fill` makes."""
-        unit = PostgresUnit(kinds(VAULT), self._read)
+        lookups = Lookups(self._engine)
+        unit = PostgresUnit(kinds(VAULT), lookups.rows, self._read)
         fill(unit)
-        return await was_written(self._read, unit.changes)
+        return await was_written(lookups.rows, unit.changes)
 
     async def _read(self, statement: Select[Any]) -> Sequence[RowMapping]:
         async with self._engine.connect() as connection:

@@ -1,174 +1,296 @@
-"""The commit: what a unit changed, written in one database transaction.
+"""The commit: what some units changed, looked at and written in one database transaction.
 
 Each merchant has one counter row. The commit takes the locks on the counters of its merchants first, in the order of
-their ids, and so commits of one merchant go one after another: versions that are looked at stay, events get positions
-without gaps. Then come the tables, always in the same order, and in each the rows by primary key: no two commits wait
-for each other in a circle. What moves rows without the counter passes over locked ones (claims, leases) or takes a
-single row (last uses).
+their ids, and so commits of one merchant go one after another: what is looked at next stays as it is until the end,
+and events get positions without gaps. Then each unit is held to what it expects, by itself: one that is refused leaves
+no trace, and nothing is written that could still be refused. Then come the tables, always in the same order: no two
+commits wait for each other in a circle. What moves rows without the counter passes over locked ones (claims, leases)
+or takes a single row (last uses).
+
+Units of one commit must not be in each other's way: see `Changes.holds` and `Changes.expects`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
 
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Executable
 
 from adapters.postgres import deliver, statements
 from adapters.postgres.changes import Changes, Writes
+from adapters.postgres.mapping import Identity
+from adapters.postgres.running import Done, Run, Step, document
+from adapters.postgres.statements import ROWS
 from payments_core.errors import Duplicate, LeaseLost, StaleWrite
 from payments_core.ports import Unique
 
+Rows: TypeAlias = list[dict[str, Any]]
 
-async def write(connection: AsyncConnection, changes: Changes) -> str:
-    """Write the changes in the connection's transaction; return the id of that transaction.
 
-    Raises StaleWrite, Duplicate or LeaseLost, after which the transaction has to be rolled back. A unit without
-    writes moves no revision.
+class CounterHeld(Exception):
+    """Somebody else holds the counter of the unit's merchant; nothing of the unit was done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What became of each unit: None where it waits for the COMMIT alone, else why it is refused.
+
+    `transaction_id` is the database transaction's, None where nothing was looked at.
     """
-    counted, transaction_id = await _move_revisions(connection, changes)
-    await _check_expectations(connection, changes)
-    await _check_leases(connection, changes)
-    await _insert_records(connection, changes)
-    if changes.merchants.added:
-        transaction_id = await _insert_merchants(connection, changes)
-    for writes in changes.versioned:
-        await _write_versioned(connection, writes)
-    await _write_events(connection, changes, counted)
-    await _move_deliveries(connection, changes)
-    await _write_jobs(connection, changes)
-    assert transaction_id is not None
-    return transaction_id
+
+    refusals: Sequence[Exception | None]
+    transaction_id: str | None
 
 
-# ── revisions and expectations ───────────────────────────────────────────────────────────────────────────────────────
+async def write(run: Run, group: Sequence[Changes], *, patient: bool) -> Written:
+    """Look at the changes of each unit and write those that are not refused, in the connection's transaction.
+
+    `patient`: wait for counters that somebody else holds; else those units are refused with CounterHeld. The others'
+    refusals are StaleWrite, Duplicate and LeaseLost. Raises what the driver raises, and StaleWrite where a row was not
+    found that had just been looked at: then the transaction has to be rolled back, and nothing is known of any unit.
+    """
+    standing = await _look(run, group, patient=patient)
+    refusals = [standing.refusal_of(changes, patient=patient) for changes in group]
+    accepted = [changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None]
+    writing = _Writing()
+    if accepted:
+        _write(writing, accepted, standing.events)
+    done = await run(*writing.steps) if writing.steps else ()
+    for (wanted, said), brought in zip(writing.wanted, done, strict=True):
+        if wanted is not None and brought.count != wanted:
+            raise StaleWrite(said)
+    transaction_id = standing.transaction_id
+    if transaction_id is None and done:
+        transaction_id = str(done[-1].rows[0]["transaction_id"])
+    return Written(refusals=refusals, transaction_id=transaction_id)
 
 
-async def _move_revisions(connection: AsyncConnection, changes: Changes) -> tuple[dict[str, int], str | None]:
-    """Lock and move the counters; return how many events each merchant has now, and the database transaction's id."""
-    merchants, touched = changes.counted(), changes.touched()
-    if not merchants:
-        return {}, None
-    numbers = Counter[str](event.merchant for event in changes.events.added.values())
-    found = await connection.execute(
-        statements.MOVE_REVISIONS,
-        {
-            "moves_merchant_id": merchants,
-            "moves_moved": [int(merchant in touched) for merchant in merchants],
-            "moves_events": [numbers[merchant] for merchant in merchants],
-        },
+# ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is stored, as far as the units of a commit depend on it, none of which moves until the commit has ended."""
+
+    transaction_id: str | None = None
+    events: dict[str, int] = field(default_factory=dict[str, int])
+    """How many events each merchant has whose counter is locked."""
+    versions: dict[tuple[str, Identity], int] = field(default_factory=dict[tuple[str, Identity], int])
+    leases: dict[Identity, int] = field(default_factory=dict[Identity, int])
+    taken: set[tuple[Unique, Identity]] = field(default_factory=set[tuple[Unique, Identity]])
+
+    def refusal_of(self, changes: Changes, *, patient: bool) -> Exception | None:
+        """Return why a unit is refused, or None."""
+        if not self.events.keys() >= changes.counted():
+            return StaleWrite("a merchant was never stored") if patient else CounterHeld()
+        if not all(self._is_at(thing, version) for thing, version in changes.expected):
+            return StaleWrite("what the unit expected has moved")
+        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_expected):
+            return LeaseLost("somebody else holds the job")
+        for unique, identity in changes.unique():
+            if unique is Unique.IDEMPOTENCY_KEY and (unique, identity) in self.taken:
+                return Duplicate(unique)
+        if not all(self._is_at(thing, version) for thing, version in changes.saved()):
+            return StaleWrite("what the unit saves has moved")
+        for unique, identity in changes.unique():
+            if (unique, identity) in self.taken:
+                return Duplicate(unique)
+        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_saved()):
+            return LeaseLost("somebody else holds the job")
+        return None
+
+    def _is_at(self, thing: tuple[str, Identity], version: int) -> bool:
+        return self.versions.get(thing) == version
+
+    def _is_held(self, merchant: str, id: str, lease_token: int) -> bool:
+        return self.leases.get((merchant, id)) == lease_token
+
+
+async def _look(run: Run, group: Sequence[Changes], *, patient: bool) -> _Standing:
+    """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
+    wanted: list[tuple[str, Step]] = []
+    merchants = sorted({merchant for changes in group for merchant in changes.counted()})
+    if merchants:
+        lock = statements.LOCK_COUNTERS if patient else statements.LOCK_FREE_COUNTERS
+        wanted.append((_COUNTERS, _step(lock, [{"merchant_id": merchant} for merchant in merchants])))
+    things: dict[str, set[Identity]] = defaultdict(set)
+    for changes in group:
+        for (table, identity), _ in (*changes.expected, *changes.saved()):
+            things[table].add(identity)
+    for table in sorted(things):
+        names = statements.KEYS[table]
+        wanted.append((table, _step(statements.VERSIONS[table], _named(names, things[table]))))
+    jobs = {(job.merchant, job.id) for changes in group for job in (*changes.jobs_expected, *changes.jobs_saved())}
+    if jobs:
+        wanted.append((_LEASES, _step(statements.LEASES, _named(statements.KEYS["jobs"], jobs))))
+    records = [record for changes in group for record in changes.records.added.values()]
+    if records:
+        rows = [
+            {
+                "merchant_id": record.merchant,
+                "livemode": record.livemode,
+                "key": record.key,
+                "created_at": record.created_at,
+            }
+            for record in records
+        ]
+        wanted.append((Unique.IDEMPOTENCY_KEY, _step(statements.RECORDS_TAKEN, rows)))
+    references = [identity for changes in group for unique, identity in changes.unique() if unique is _REFERENCE]
+    if references:
+        wanted.append((_REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))))
+    standing = _Standing()
+    if wanted:
+        for (name, _), done in zip(wanted, await run(*(step for _, step in wanted)), strict=True):
+            _note(standing, name, done)
+    return standing
+
+
+_COUNTERS: Final = "counters"
+_LEASES: Final = "leases"
+_REFERENCE: Final = Unique.TRANSACTION_REFERENCE
+_UNIQUE: Final[Mapping[Unique, tuple[str, ...]]] = {
+    Unique.IDEMPOTENCY_KEY: statements.KEYS["idempotency_records"],
+    _REFERENCE: ("merchant_id", "livemode", "reference"),
+}
+
+
+def _note(standing: _Standing, name: str, done: Done) -> None:
+    if name == _COUNTERS:
+        for row in done.rows:
+            standing.events[row["merchant_id"]] = row["events"]
+            standing.transaction_id = row["transaction_id"]
+    elif name == _LEASES:
+        for row in done.rows:
+            standing.leases[row["merchant_id"], row["id"]] = row["lease_token"]
+    elif isinstance(name, Unique):
+        standing.taken.update((name, tuple(row[column] for column in _UNIQUE[name])) for row in done.rows)
+    else:
+        names = statements.KEYS[name]
+        for row in done.rows:
+            standing.versions[name, tuple(row[column] for column in names)] = row["version"]
+
+
+def _named(names: Sequence[str], identities: Iterable[Identity]) -> Rows:
+    # Sorted, so that rows are locked in the order of their keys.
+    return [dict(zip(names, identity, strict=True)) for identity in sorted(identities)]
+
+
+def _step(statement: Executable, rows: Rows) -> Step:
+    return statement, {ROWS: document(rows)}
+
+
+# ── writing ──────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class _Writing:
+    """Steps, each with how many rows it must count (None: any number) and what is said otherwise."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.wanted: list[tuple[int | None, str]] = []
+
+    def rows(self, statement: Executable, rows: Rows, *, counted: bool = True) -> None:
+        """Write rows, where there are any."""
+        if rows:
+            self.steps.append(_step(statement, rows))
+            self.wanted.append((len(rows) if counted else None, "a row has moved that had been looked at"))
+
+    def other(self, statement: Executable) -> None:
+        """Run a statement that has what it needs."""
+        self.steps.append((statement, {}))
+        self.wanted.append((None, ""))
+
+
+def _write(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
+    _move_counters(writing, group)
+    writing.rows(statements.INSERT_RECORDS, _rows(changes.records for changes in group))
+    new = [merchant for changes in group for merchant in changes.merchants.added]
+    for writes in zip(*(changes.versioned for changes in group), strict=True):
+        table = writes[0].kind.table
+        writing.rows(statements.UPDATE[table.name], _saved_rows(writes))
+        writing.rows(statements.INSERT[table.name], _rows(writes))
+        if table.name == "merchants" and new:
+            _insert_counters(writing, group)
+    _write_events(writing, group, events)
+    for changes in group:
+        _move_deliveries(writing, changes)
+    writing.rows(statements.INSERT["jobs"], _rows(changes.jobs for changes in group))
+    writing.rows(statements.UPDATE["jobs"], _saved_rows([changes.jobs for changes in group]))
+    done = sorted(
+        (job.merchant, job.id, job.lease_token) for changes in group for job in changes.jobs_done.saved.values()
     )
-    moved = found.all()
-    if len(moved) != len(merchants):
-        raise StaleWrite("a merchant was never stored")
-    return {row.merchant_id: row.events for row in moved}, moved[0].transaction_id
+    writing.rows(statements.DELETE_JOBS, _named((*statements.KEYS["jobs"], "lease_token"), done))
+    if new:
+        writing.other(statements.TRANSACTION_ID)
 
 
-async def _check_expectations(connection: AsyncConnection, changes: Changes) -> None:
-    if changes.expected:
-        moved = await connection.execute(*statements.moved(changes.expected))
-        if moved.first() is not None:
-            raise StaleWrite("what the unit expected has moved")
+def _move_counters(writing: _Writing, group: Sequence[Changes]) -> None:
+    """Move the revision of each merchant by one for each unit that touched it; its events by as many as there are."""
+    moved, added = Counter[str](), Counter[str]()
+    for changes in group:
+        moved.update(changes.touched().intersection(changes.counted()))
+        added.update(event.merchant for event in changes.events.added.values())
+    rows: Rows = [
+        {"merchant_id": merchant, "revision": number, "events": added[merchant]}
+        for merchant, number in sorted(moved.items())
+    ]
+    writing.rows(statements.MOVE_COUNTERS, rows)
 
 
-async def _check_leases(connection: AsyncConnection, changes: Changes) -> None:
-    if changes.jobs_expected:
-        arrays = {
-            "held_merchant_id": [job.merchant for job in changes.jobs_expected],
-            "held_id": [job.id for job in changes.jobs_expected],
-            "held_lease_token": [job.lease_token for job in changes.jobs_expected],
-        }
-        if len((await connection.execute(statements.HELD_JOBS, arrays)).all()) != len(changes.jobs_expected):
-            raise LeaseLost("somebody else holds the job")
+def _insert_counters(writing: _Writing, group: Sequence[Changes]) -> None:
+    """Give new merchants their counters."""
+    added = Counter(event.merchant for changes in group for event in changes.events.added.values())
+    new = sorted(merchant.id for changes in group for merchant in changes.merchants.added.values())
+    rows: Rows = [{"merchant_id": merchant, "revision": 1, "events": added[merchant]} for merchant in new]
+    writing.rows(statements.INSERT_COUNTERS, rows)
 
 
-# ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-async def _insert_records(connection: AsyncConnection, changes: Changes) -> None:
-    """Insert the idempotency records, before whatever else is unique: a repeated request is one, whatever it did."""
-    rows = _added_rows(changes.records)
-    if rows and (await connection.execute(statements.INSERT_RECORDS, rows)).rowcount != len(rows):
-        raise Duplicate(Unique.IDEMPOTENCY_KEY)
-
-
-async def _insert_merchants(connection: AsyncConnection, changes: Changes) -> str:
-    """Insert new merchants with their counters; return the database transaction's id."""
-    await connection.execute(statements.INSERT["merchants"], _added_rows(changes.merchants))
-    numbers = Counter(event.merchant for event in changes.events.added.values())
-    new = sorted(merchant.id for merchant in changes.merchants.added.values())
-    rows = [{"merchant_id": merchant, "revision": 1, "events": numbers[merchant]} for merchant in new]
-    await connection.execute(statements.INSERT_REVISIONS, rows)
-    return str(await connection.scalar(statements.TRANSACTION_ID))
-
-
-async def _write_versioned(connection: AsyncConnection, writes: Writes[Any]) -> None:
-    """Update what was saved and insert what was added, each with the version after the one that it carries."""
-    table = writes.kind.table
-    if writes.saved:
-        rows = _saved_rows(writes)
-        updated = await connection.execute(statements.UPDATE[table.name], rows)
-        if updated.rowcount != len(rows):
-            raise StaleWrite(f"a row of {table.name} has moved")
-    if writes.added and table.name != "merchants":
-        await connection.execute(statements.INSERT[table.name], _added_rows(writes))
-
-
-def _added_rows(writes: Writes[Any]) -> list[dict[str, Any]]:
-    rows = [writes.kind.to_row(thing) for _, thing in sorted(writes.added.items())]
+def _rows(parts: Iterable[Writes[Any]]) -> Rows:
+    """Return the rows of what was added, by primary key, each with the version after the one that it carries."""
+    added = sorted(
+        ((identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.added.items()),
+        key=_by_identity,
+    )
+    rows = [row for _, row in added]
     for row in rows:
         if "version" in row:
             row["version"] += 1
     return rows
 
 
-def _saved_rows(writes: Writes[Any]) -> list[dict[str, Any]]:
-    """Return the rows with the names of parameters: keys and version say which row, the rest what is written."""
-    rows = (writes.kind.to_row(thing) for _, thing in sorted(writes.saved.items()))
-    return [{statements.parameter(name): value for name, value in row.items()} for row in rows]
+def _saved_rows(parts: Iterable[Writes[Any]]) -> Rows:
+    saved = sorted(
+        ((identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.saved.items()),
+        key=_by_identity,
+    )
+    return [row for _, row in saved]
 
 
-# ── events, deliveries, jobs ─────────────────────────────────────────────────────────────────────────────────────────
+def _by_identity(item: tuple[Identity, dict[str, Any]]) -> Identity:
+    return item[0]
 
 
-async def _write_events(connection: AsyncConnection, changes: Changes, counted: Mapping[str, int]) -> None:
+def _write_events(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
     """Insert the events at the next positions of their merchants, in the order in which they were added."""
-    new = list(changes.events.added.values())
-    if not new:
-        return
-    numbers = Counter(event.merchant for event in new)
-    last = {merchant: counted.get(merchant, number) - number for merchant, number in numbers.items()}
-    rows: list[dict[str, Any]] = []
-    for event in new:
-        last[event.merchant] += 1
-        rows.append(changes.events.kind.to_row(event) | {"position": last[event.merchant]})
-    await connection.execute(statements.INSERT["events"], rows)
-    await connection.execute(deliver.DELIVER, {"events": [(event.merchant, event.id) for event in new]})
+    last = dict(events)
+    rows: Rows = []
+    for changes in group:
+        for event in changes.events.added.values():
+            position = last[event.merchant] = last.get(event.merchant, 0) + 1
+            rows.append({**changes.events.kind.to_row(event), "position": position})
+    writing.rows(statements.INSERT["events"], rows)
+    told = [{name: row[name] for name in deliver.TOLD} for row in rows]
+    writing.rows(deliver.DELIVER, told, counted=False)
 
 
-async def _move_deliveries(connection: AsyncConnection, changes: Changes) -> None:
-    closed = [endpoint for _, endpoint in sorted(changes.endpoints.saved.items()) if not endpoint.enabled]
+def _move_deliveries(writing: _Writing, changes: Changes) -> None:
+    closed = changes.closed()
     if closed:
-        await connection.execute(deliver.cancel_pending(closed))
+        writing.other(deliver.cancel_pending(closed))
     for replay in changes.replays:
-        await connection.execute(deliver.again(replay))
+        writing.other(deliver.again(replay))
         if not replay.only_failed:
-            await connection.execute(deliver.for_the_first_time(replay))
-
-
-async def _write_jobs(connection: AsyncConnection, changes: Changes) -> None:
-    """Write the jobs; whoever's lease was taken by somebody else is refused."""
-    if changes.jobs.added:
-        await connection.execute(statements.INSERT["jobs"], _added_rows(changes.jobs))
-    if changes.jobs.saved:
-        rows = _saved_rows(changes.jobs)
-        if (await connection.execute(statements.UPDATE["jobs"], rows)).rowcount != len(rows):
-            raise LeaseLost("somebody else holds the job")
-    if changes.jobs_done.saved:
-        keys = [
-            {"p_merchant_id": job.merchant, "p_id": job.id, "p_lease_token": job.lease_token}
-            for _, job in sorted(changes.jobs_done.saved.items())
-        ]
-        if (await connection.execute(statements.DELETE_JOBS, keys)).rowcount != len(keys):
-            raise LeaseLost("somebody else holds the job")
+            writing.other(deliver.for_the_first_time(replay))

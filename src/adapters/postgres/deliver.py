@@ -7,12 +7,12 @@ from typing import Any, Final
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Insert,
     Select,
     Update,
     and_,
     any_,
-    bindparam,
     func,
     insert,
     literal,
@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.changes import Replay
+from adapters.postgres.statements import given_rows
 from adapters.postgres.tables import deliveries, endpoints, events
 from payments_core.event import ALL_EVENTS
 from payments_core.ids import lowest_id
@@ -45,54 +46,56 @@ def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> Colu
     return literal("dlv_").concat(func.substr(event, 5, TIME_LENGTH)).concat(digest)
 
 
-_LISTENS: Final = and_(
-    endpoints.c.enabled,
-    endpoints.c.removed_at.is_(None),
-    or_(
-        events.c.only_endpoint_id == endpoints.c.id,
-        and_(
-            events.c.only_endpoint_id.is_(None),
-            or_(literal(ALL_EVENTS) == any_(endpoints.c.events), events.c.type == any_(endpoints.c.events)),
+def _listened(facts: FromClause, *columns: ColumnElement[Any]) -> Select[Any]:
+    """Select from facts (rows with events' columns), each with the endpoints that listen to it or are addressed."""
+    same_mode = and_(facts.c.merchant_id == endpoints.c.merchant_id, facts.c.livemode == endpoints.c.livemode)
+    listens = and_(
+        endpoints.c.enabled,
+        endpoints.c.removed_at.is_(None),
+        or_(
+            facts.c.only_endpoint_id == endpoints.c.id,
+            and_(
+                facts.c.only_endpoint_id.is_(None),
+                or_(literal(ALL_EVENTS) == any_(endpoints.c.events), facts.c.type == any_(endpoints.c.events)),
+            ),
         ),
-    ),
-)
-_SAME_MODE: Final = and_(events.c.merchant_id == endpoints.c.merchant_id, events.c.livemode == endpoints.c.livemode)
+    )
+    return select(*columns).join_from(facts, endpoints, same_mode).where(listens)
 
 
-def _listened(*columns: ColumnElement[Any]) -> Select[Any]:
-    """Select from events, each with the endpoints that listen to it or that it is addressed to."""
-    return select(*columns).join_from(events, endpoints, _SAME_MODE).where(_LISTENS)
-
-
-def _new_deliveries(due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]:
+def _new_deliveries(facts: FromClause, due_at: ColumnElement[Any]) -> tuple[list[str], Select[Any]]:
     values: dict[str, ColumnElement[Any]] = {
-        "merchant_id": events.c.merchant_id,
+        "merchant_id": facts.c.merchant_id,
         "endpoint_id": endpoints.c.id,
-        "id": delivery_id(events.c.id, endpoints.c.id),
-        "livemode": events.c.livemode,
-        "event_id": events.c.id,
-        "event_type": events.c.type,
+        "id": delivery_id(facts.c.id, endpoints.c.id),
+        "livemode": facts.c.livemode,
+        "event_id": facts.c.id,
+        "event_type": facts.c.type,
         "status": literal(DeliveryStatus.PENDING.value),
         "created_at": due_at,
         "updated_at": due_at,
         "due_at": due_at,
         "tries": literal(0),
-        "attempts": literal([], deliveries.c.attempts.type),
+        "attempts": func.json_build_array(),
         "lease_token": literal(0),
         "lease_expires_at": null(),
         "version": literal(1),
     }
-    return list(values), _listened(*values.values())
+    return list(values), _listened(facts, *values.values())
+
+
+TOLD: Final = ("merchant_id", "livemode", "id", "type", "at", "only_endpoint_id")
+"""What of an event decides on its deliveries."""
 
 
 def _insert_new() -> Insert:
-    columns, new = _new_deliveries(events.c.at)
-    keys = tuple_(events.c.merchant_id, events.c.id)
-    return insert(deliveries).from_select(columns, new.where(keys.in_(bindparam("events", expanding=True))))
+    rows = given_rows([events.c[name] for name in TOLD])
+    columns, new = _new_deliveries(rows, rows.c.at)
+    return insert(deliveries).from_select(columns, new)
 
 
 DELIVER: Final = _insert_new()
-"""Make the deliveries of the new events `events`, pairs of merchant and id."""
+"""Make the deliveries of new events, of which TOLD is given."""
 
 
 def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
@@ -146,7 +149,7 @@ def _ended(replay: Replay) -> ColumnElement[bool]:
         conditions.append(deliveries.c.status.in_([DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED]))
     else:
         conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
-        conditions.append(deliveries.c.event_id.in_(_within(replay, _listened(events.c.id))))
+        conditions.append(deliveries.c.event_id.in_(_within(replay, _listened(events, events.c.id))))
     return and_(*conditions)
 
 
@@ -178,7 +181,7 @@ def count_to_replay(replay: Replay) -> Select[Any]:
     ended = select(func.count()).select_from(deliveries).where(_ended(replay)).scalar_subquery()
     if replay.only_failed:
         return select(ended.label("number"))
-    never_sent = _never_sent(replay, _listened(func.count())).scalar_subquery()
+    never_sent = _never_sent(replay, _listened(events, func.count())).scalar_subquery()
     return select((ended + never_sent).label("number"))
 
 
@@ -199,7 +202,7 @@ def again(replay: Replay) -> Update:
 
 def for_the_first_time(replay: Replay) -> Insert:
     """Make the deliveries of a replay that never were."""
-    columns, new = _new_deliveries(literal(replay.at, deliveries.c.due_at.type))
+    columns, new = _new_deliveries(events, literal(replay.at, deliveries.c.due_at.type))
     return (
         postgresql.insert(deliveries)
         .from_select(columns, _never_sent(replay, new))

@@ -46,7 +46,11 @@ def translated() -> Generator[None]:
     try:
         yield
     except DBAPIError as error:
+        raise translation(error.orig) from None
+    except psycopg.Error as error:
         raise translation(error) from None
+    except UnicodeError:
+        raise Rejected("a text that the store cannot hold") from None
     except PoolTimeout:
         raise Unavailable("the store is busy: no connection came free in time") from None
     except (PendingRollbackError, ResourceClosedError):
@@ -55,14 +59,13 @@ def translated() -> Generator[None]:
         raise Unavailable(f"the store cannot be reached: {error}") from None
 
 
-def translation(error: DBAPIError) -> Exception:
+def translation(original: BaseException | None) -> Exception:
     """Return the error that says what the driver's error means."""
-    original = error.orig
     if not isinstance(original, psycopg.Error):
         return Rejected(f"the store refused a statement: {type(original).__name__}")
     state = original.sqlstate
     if state is None:
-        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) or error.connection_invalidated
+        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
         return Unavailable("the store cannot be reached") if lost else Rejected(_about(original))
     if state in RACES:
         return StaleWrite("another commit was in the way")

@@ -16,12 +16,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from sqlalchemy import RowMapping, select
-
 from adapters.postgres.changes import Changes, Writes
 from adapters.postgres.mapping import Identity, Kind
-from adapters.postgres.statements import KEPT
-from adapters.postgres.unit import Read
+from adapters.postgres.running import Row
+from adapters.postgres.statements import KEPT, KEYS
+from adapters.postgres.unit import Find
 
 MOVED_ALONE: Final[Mapping[str, Iterable[str]]] = {
     **KEPT,
@@ -31,29 +30,29 @@ MOVED_ALONE: Final[Mapping[str, Iterable[str]]] = {
 """Columns that others write without moving the version or the lease token."""
 
 
-async def was_written(read: Read, changes: Changes) -> bool | None:
+async def was_written(find: Find, changes: Changes) -> bool | None:
     """Say whether the changes were committed by their database transaction, which has ended; None: nobody can tell."""
     if not changes.touched():
         return True
     for writes in (changes.events, *changes.versioned):
         if writes.added:
-            return await _row(read, writes.kind, next(iter(writes.added))) is not None
+            return await _row(find, writes.kind, next(iter(writes.added))) is not None
     for identity, record in changes.records.added.items():
-        row = await _row(read, changes.records.kind, identity)
+        row = await _row(find, changes.records.kind, identity)
         return row is not None and changes.records.kind.of_row(row) == record
     for identity in changes.jobs.added:
-        if await _row(read, changes.jobs.kind, identity) is not None:
+        if await _row(find, changes.jobs.kind, identity) is not None:
             return True
-    return await _updates_stand(read, changes)
+    return await _updates_stand(find, changes)
 
 
-async def _updates_stand(read: Read, changes: Changes) -> bool | None:
+async def _updates_stand(find: Find, changes: Changes) -> bool | None:
     standing: list[bool | None] = []
     for identity in changes.jobs_done.saved:
-        if await _row(read, changes.jobs_done.kind, identity) is not None:
+        if await _row(find, changes.jobs_done.kind, identity) is not None:
             return False
     for writes in (*changes.versioned, changes.jobs):
-        standing.extend([await _stands(read, writes, identity) for identity in writes.saved])
+        standing.extend([await _stands(find, writes, identity) for identity in writes.saved])
     if False in standing:
         return False
     # These leave no trace that is looked for here, or none that is surely there.
@@ -61,10 +60,10 @@ async def _updates_stand(read: Read, changes: Changes) -> bool | None:
     return True if standing and all(standing) and not untold else None
 
 
-async def _stands(read: Read, writes: Writes[Any], identity: Identity) -> bool | None:
+async def _stands(find: Find, writes: Writes[Any], identity: Identity) -> bool | None:
     """Say whether a row is as its update left it: no, where that surely never happened; None where it has moved on."""
     kind = writes.kind
-    row = await _row(read, kind, identity)
+    row = await _row(find, kind, identity)
     if row is None:
         return None
     meant = kind.to_row(writes.saved[identity])
@@ -78,7 +77,6 @@ async def _stands(read: Read, writes: Writes[Any], identity: Identity) -> bool |
     return bool(kind.of_row(row) == kind.of_row(meant))
 
 
-async def _row(read: Read, kind: Kind[Any], identity: Identity) -> RowMapping | None:
-    keys = zip(kind.table.primary_key, identity, strict=True)
-    rows = await read(select(kind.table).where(*(column == value for column, value in keys)))
+async def _row(find: Find, kind: Kind[Any], identity: Identity) -> Row | None:
+    rows = await find((kind.table, KEYS[kind.table.name]), identity)
     return rows[0] if rows else None

@@ -1,39 +1,44 @@
-"""The statements of the commit, each made once."""
+"""The statements of the commit, each made once: over any number of rows, of any number of units.
+
+Rows come as one JSON text (`running.document`), which Postgres reads as a table: an array for each column would cost
+the driver ten times as much to write.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     Boolean,
-    CompoundSelect,
+    Column,
     Delete,
     Executable,
     Insert,
     Integer,
+    LargeBinary,
     Select,
     Table,
     TableValuedAlias,
     Text,
     Update,
     and_,
-    any_,
     bindparam,
+    cast,
+    column,
     delete,
     func,
     insert,
     literal,
     select,
     text,
-    union_all,
     update,
 )
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSON
+from sqlalchemy.sql.elements import ColumnElement
 
 from adapters.postgres import tables
-from adapters.postgres.mapping import Identity
 
 KEPT: Final[Mapping[str, frozenset[str]]] = {
     # `Credentials.touch` writes it without moving the version: a save would put back an older one.
@@ -43,10 +48,8 @@ KEPT: Final[Mapping[str, frozenset[str]]] = {
 
 SqlType: TypeAlias = type[Text] | type[Boolean] | type[Integer]
 
-
-def parameter(column: str) -> str:
-    """Return the parameter of a column in an update; a column's bare name would mean to SQLAlchemy: set this one."""
-    return f"p_{column}"
+ROWS: Final = "rows"
+"""The parameter that has the rows, and the name of the table that is made of them."""
 
 
 def given(name: str, **columns: SqlType) -> TableValuedAlias:
@@ -55,35 +58,65 @@ def given(name: str, **columns: SqlType) -> TableValuedAlias:
     return func.unnest(*arrays).table_valued(*columns).render_derived(name=name)
 
 
+def given_rows(columns: Iterable[Column[Any]], *more: Column[Any]) -> TableValuedAlias:
+    """Return the parameter ROWS, a JSON text, as a table of that name with these columns; bytes are in base 64."""
+    typed = [
+        column(each.name, Text() if isinstance(each.type, LargeBinary) else each.type) for each in (*columns, *more)
+    ]
+    records = func.json_to_recordset(cast(bindparam(ROWS, type_=Text), JSON))
+    return records.table_valued(*typed).render_derived(name=ROWS, with_types=True)
+
+
+def _stored(rows: TableValuedAlias, column: Column[Any]) -> ColumnElement[Any]:
+    value: ColumnElement[Any] = rows.c[column.name]
+    return func.decode(value, "base64") if isinstance(column.type, LargeBinary) else value
+
+
+def _same(table: Table, rows: TableValuedAlias, names: Iterable[str]) -> ColumnElement[bool]:
+    return and_(*(table.c[name] == rows.c[name] for name in names))
+
+
+KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    table.name: tuple(column.name for column in table.primary_key) for table in tables.metadata.sorted_tables
+}
+"""The names of the columns of each table's primary key."""
+
+
 # ── revisions ────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 _TRANSACTION_ID: Final = func.pg_current_xact_id().cast(Text).label("transaction_id")
 TRANSACTION_ID: Final = select(_TRANSACTION_ID)
 
-INSERT_REVISIONS: Final = insert(tables.merchant_revisions)
 
-
-def _move_revisions() -> Executable:
+def _counters(*, patient: bool) -> Executable:
     revisions = tables.merchant_revisions
-    moves = given("moves", merchant_id=Text, moved=Integer, events=Integer)
-    # An update alone would take the locks in any order.
-    locked = (
-        select(revisions.c.merchant_id)
-        .where(revisions.c.merchant_id == any_(bindparam("moves_merchant_id", type_=ARRAY(Text))))
+    rows = given_rows([revisions.c.merchant_id])
+    return (
+        select(revisions.c.merchant_id, revisions.c.events, _TRANSACTION_ID)
+        .join_from(rows, revisions, _same(revisions, rows, ["merchant_id"]))
         .order_by(revisions.c.merchant_id)
-        .with_for_update(key_share=True)
-        .cte("locked")
+        .with_for_update(of=revisions, key_share=True, skip_locked=not patient)
     )
+
+
+LOCK_COUNTERS: Final = _counters(patient=True)
+"""Lock the counters of the merchants in the order of their ids; return what they are."""
+LOCK_FREE_COUNTERS: Final = _counters(patient=False)
+"""The same, of those alone that nobody holds."""
+
+
+def _move_counters() -> Update:
+    revisions = tables.merchant_revisions
+    rows = given_rows([revisions.c.merchant_id, revisions.c.revision, revisions.c.events])
     return (
         update(revisions)
-        .where(revisions.c.merchant_id == locked.c.merchant_id, moves.c.merchant_id == locked.c.merchant_id)
-        .values(revision=revisions.c.revision + moves.c.moved, events=revisions.c.events + moves.c.events)
-        .returning(revisions.c.merchant_id, revisions.c.events, _TRANSACTION_ID)
+        .where(_same(revisions, rows, ["merchant_id"]))
+        .values(revision=revisions.c.revision + rows.c.revision, events=revisions.c.events + rows.c.events)
     )
 
 
-MOVE_REVISIONS: Final = _move_revisions()
-"""Lock the counters of the merchants `moves_…` in the order of their ids, then add to them."""
+MOVE_COUNTERS: Final = _move_counters()
+"""Add to counters that are locked."""
 
 _IN_PROGRESS: Final = text("""
     pg_is_in_recovery() OR EXISTS (
@@ -102,92 +135,105 @@ def in_progress(transaction_id: str) -> Select[Any]:
     return select(literal(1)).where(_IN_PROGRESS.bindparams(id=transaction_id))
 
 
-# ── expectations ─────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── what a commit looks at ───────────────────────────────────────────────────────────────────────────────────────────
+
+_ALL: Final = [table for table in tables.metadata.sorted_tables if table is not tables.merchant_revisions]
+_VERSIONED: Final = [table for table in _ALL if "version" in table.c]
 
 
-def _moved_in(table: Table) -> Select[str, Any]:
-    keys = {column.name: Boolean if column.name == "livemode" else Text for column in table.primary_key}
-    expected = given(f"of_{table.name}", **keys, version=Integer)
-    same = and_(*(table.c[name] == expected.c[name] for name in keys))
-    return (
-        select(literal(table.name, Text).label("table"), expected.c.id)
-        .join_from(expected, table, same, isouter=True)
-        .where(table.c.version.is_distinct_from(expected.c.version))
-    )
+def _versions(table: Table) -> Select[Any]:
+    keys = KEYS[table.name]
+    rows = given_rows(table.primary_key)
+    return select(*table.primary_key, table.c.version).join_from(rows, table, _same(table, rows, keys))
 
 
-_MOVED_IN: Final[Mapping[str, Select[str, Any]]] = {
-    table.name: _moved_in(table)
-    for table in (
-        tables.merchants,
-        tables.api_keys,
-        tables.payment_keys,
-        tables.sessions,
-        tables.transactions,
-        tables.refunds,
-        tables.endpoints,
-    )
+def _locked(statement: Select[Any], table: Table) -> Select[Any]:
+    return statement.order_by(*table.primary_key).with_for_update(of=table, key_share=True)
+
+
+VERSIONS: Final[Mapping[str, Select[Any]]] = {
+    # Claims move deliveries without the counter of their merchant: these are kept from them until the commit has ended.
+    table.name: _locked(_versions(table), table) if table is tables.deliveries else _versions(table)
+    for table in _VERSIONED
 }
+"""Find the versions of what is stored under these primary keys."""
 
 
-def moved(
-    expected: Mapping[tuple[str, Identity], set[int]],
-) -> tuple[Select[str, Any] | CompoundSelect[str, Any], dict[str, list[object]]]:
-    """Return the statement that finds what has another version than expected, or was never stored, with its arrays."""
-    arrays: dict[str, list[object]] = {}
-    names = sorted({table for table, _ in expected})
-    for (table, identity), versions in sorted(expected.items()):
-        columns = [column.name for column in tables.metadata.tables[f"{tables.SCHEMA}.{table}"].primary_key]
-        for version in versions:
-            for column, value in zip([*columns, "version"], [*identity, version], strict=True):
-                arrays.setdefault(f"of_{table}_{column}", []).append(value)
-    if len(names) == 1:
-        return _MOVED_IN[names[0]], arrays
-    return union_all(*(_MOVED_IN[name] for name in names)), arrays
-
-
-def _held_jobs() -> Executable:
+def _leases() -> Select[Any]:
     jobs = tables.jobs
-    held = given("held", merchant_id=Text, id=Text, lease_token=Integer)
-    same = and_(*(jobs.c[column] == held.c[column] for column in ("merchant_id", "id", "lease_token")))
-    return select(jobs.c.id).join_from(held, jobs, same).order_by(*jobs.primary_key).with_for_update(of=jobs, read=True)
+    rows = given_rows(jobs.primary_key)
+    found = select(*jobs.primary_key, jobs.c.lease_token).join_from(rows, jobs, _same(jobs, rows, KEYS[jobs.name]))
+    return _locked(found, jobs)
 
 
-HELD_JOBS: Final = _held_jobs()
-"""Find the jobs `held_…` that are still under these leases, and keep claims, which pass over locked rows, from them."""
+LEASES: Final = _leases()
+"""Find the lease tokens of these jobs, and keep claims, which pass over locked rows, from them."""
+
+
+def _records_taken() -> Select[Any]:
+    records = tables.idempotency_records
+    rows = given_rows(records.primary_key, records.c.created_at)
+    return (
+        select(*records.primary_key)
+        .join_from(rows, records, _same(records, rows, KEYS[records.name]))
+        .where(records.c.expires_at > rows.c.created_at)
+    )
+
+
+RECORDS_TAKEN: Final = _records_taken()
+"""Find the keys of these that have a record which has not expired."""
+
+
+def _references_taken() -> Select[Any]:
+    transactions = tables.transactions
+    names = ["merchant_id", "livemode", "reference"]
+    rows = given_rows([transactions.c[name] for name in names])
+    return select(*(transactions.c[name] for name in names)).join_from(
+        rows, transactions, and_(_same(transactions, rows, names), transactions.c.reference.is_not(None))
+    )
+
+
+REFERENCES_TAKEN: Final = _references_taken()
+"""Find the references of these that a transaction has."""
 
 
 # ── rows ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def _written(table: Table) -> list[Column[Any]]:
+    return [column for column in table.c if column.computed is None]
+
+
+def _insert(table: Table) -> Insert:
+    columns = _written(table)
+    rows = given_rows(columns)
+    return insert(table).from_select(columns, select(*(_stored(rows, column) for column in columns)))
+
+
+INSERT: Final[Mapping[str, Insert]] = {table.name: _insert(table) for table in _ALL}
+INSERT_COUNTERS: Final = _insert(tables.merchant_revisions)
+
+
 def _update(table: Table) -> Update:
-    fence = table.c.version if "version" in table.c else table.c.lease_token
-    keys = [*table.primary_key, fence]
-    written = [
-        column
-        for column in table.c
-        if column not in keys and column.computed is None and column.name not in KEPT.get(table.name, ())
-    ]
-    statement = (
-        update(table)
-        .where(*(column == bindparam(parameter(column.name)) for column in keys))
-        .values({column: bindparam(parameter(column.name)) for column in written})
-    )
-    return statement.values(version=table.c.version + 1) if "version" in table.c else statement
+    fence = "version" if "version" in table.c else "lease_token"
+    keys = [*KEYS[table.name], fence]
+    kept = KEPT.get(table.name, ())
+    columns = [column for column in _written(table) if column.name not in kept]
+    rows = given_rows(columns)
+    written = {column.name: _stored(rows, column) for column in columns if column.name not in keys}
+    if fence == "version":
+        written["version"] = table.c.version + 1
+    return update(table).where(_same(table, rows, keys)).values(written)
 
 
-_ALL: Final = [table for table in tables.metadata.sorted_tables if table is not tables.merchant_revisions]
-
-INSERT: Final[Mapping[str, Insert]] = {table.name: insert(table) for table in _ALL}
-UPDATE: Final[Mapping[str, Update]] = {
-    table.name: _update(table) for table in _ALL if "version" in table.c or "lease_token" in table.c
-}
+UPDATE: Final[Mapping[str, Update]] = {table.name: _update(table) for table in [*_VERSIONED, tables.jobs]}
 """By primary key and version (jobs: lease token), so that what has moved is not there to be updated."""
 
 
 def _delete_jobs() -> Delete:
-    keys = [*tables.jobs.primary_key, tables.jobs.c.lease_token]
-    return delete(tables.jobs).where(*(column == bindparam(parameter(column.name)) for column in keys))
+    jobs = tables.jobs
+    rows = given_rows(jobs.primary_key, jobs.c.lease_token)
+    return delete(jobs).where(_same(jobs, rows, [*KEYS[jobs.name], "lease_token"]))
 
 
 DELETE_JOBS: Final = _delete_jobs()
@@ -195,12 +241,14 @@ DELETE_JOBS: Final = _delete_jobs()
 
 def _insert_records() -> Insert:
     records = tables.idempotency_records
-    new = postgresql.insert(records)
+    columns = _written(records)
+    rows = given_rows(columns)
+    new = postgresql.insert(records).from_select(columns, select(*(_stored(rows, column) for column in columns)))
     return new.on_conflict_do_update(
         index_elements=list(records.primary_key),
         set_={column.name: new.excluded[column.name] for column in records.c if not column.primary_key},
         where=records.c.expires_at <= new.excluded.created_at,
-    ).execution_options(preserve_rowcount=True)
+    )
 
 
 INSERT_RECORDS: Final = _insert_records()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final
 
+import psycopg
 from sqlalchemy import RowMapping, Select, select
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import statements
@@ -18,20 +18,20 @@ from adapters.postgres.claims import PostgresClaims
 from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.errors import translated
+from adapters.postgres.group import GroupCommit
+from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
 from adapters.postgres.oversight import PostgresOversight
 from adapters.postgres.read_back import was_written
+from adapters.postgres.running import Row, driver_of, on_connection
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view, read_revision
 from payments_core.errors import OutcomeUnknown, Unavailable
 from payments_core.ids import MerchantId
-from payments_core.mutexes import Mutexes
 from payments_core.ports import Begin, UnitOfWork, Vault
 
 READ_BACK_TRIES_MAX: Final = 5
 READ_BACK_PAUSE_SECONDS: Final = 0.2
-TURN_SECONDS: Final = 5.0
-"""How long a commit waits for the commits of its merchant that came before, in this process."""
 UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
@@ -47,7 +47,8 @@ class PostgresStore:
         # Single statements need no transaction around them, which would be two round trips more.
         self._single: Final = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._kinds: Final = kinds(vault)
-        self._turns: Final = Mutexes()
+        self._lookups: Final = Lookups(self._single)
+        self._commits: Final = GroupCommit(self._commit)
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
@@ -57,16 +58,15 @@ class PostgresStore:
 
     @asynccontextmanager
     async def begin(self) -> AsyncGenerator[UnitOfWork]:
-        """Begin a unit of work, committed when the block ends without an exception.
+        """Begin a unit of work, committed when the block ends without an exception, together with others.
 
         A commit that has begun is not cut short: a task that is cancelled meanwhile hears of it when the commit has
-        ended, one way or the other.
+        ended, one way or the other. Raises Unavailable where too many commits wait.
         """
-        unit = PostgresUnit(self._kinds, self._read)
+        unit = PostgresUnit(self._kinds, self._lookups.rows, self._read)
         yield unit
         if unit.changes:
-            async with self._turn_of(unit.changes.counted()):
-                await _to_its_end(self._commit(unit.changes))
+            await self._commits(unit.changes)
 
     def begin_on(self, connection: AsyncConnection) -> Begin:
         """Have units of work join the transaction of a connection, each under a savepoint of its own.
@@ -75,53 +75,94 @@ class PostgresStore:
         that is refused leaves the transaction as it was. The transaction is READ COMMITTED, and short: from its first
         unit on it holds the lock on the merchant's revision. Who waits for jobs is to be rung after its commit.
         """
+        run = on_connection(connection)
 
-        async def read(statement: Select[Any]) -> Sequence[RowMapping]:
+        async def find(by: By, key: Key) -> Sequence[Row]:
+            with translated():
+                return await look_up_one(run, by, key)
+
+        async def read(statement: Select[Any]) -> Sequence[Row]:
             with translated():
                 rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
                 return rows
 
         @asynccontextmanager
         async def begin() -> AsyncGenerator[UnitOfWork]:
-            unit = PostgresUnit(self._kinds, read)
+            unit = PostgresUnit(self._kinds, find, read)
             yield unit
             if unit.changes:
                 with translated():
                     async with connection.begin_nested():
-                        await write(connection, unit.changes)
+                        (refusal,) = (await write(run, [unit.changes], patient=True)).refusals
+                        if refusal is not None:
+                            raise refusal
 
         return begin
 
-    @asynccontextmanager
-    async def _turn_of(self, merchants: Sequence[str]) -> AsyncGenerator[None]:
-        """Hold the turn of these merchants, whose commits go one after another: here no connection waits with them."""
-        async with AsyncExitStack() as turns:
-            for merchant in merchants:
-                try:
-                    await turns.enter_async_context(self._turns.hold(merchant, timeout_seconds=TURN_SECONDS))
-                except TimeoutError:
-                    raise Unavailable("the store is busy: too many commits of one merchant wait") from None
-            yield
-
-    async def _read(self, statement: Select[Any]) -> Sequence[RowMapping]:
+    async def _read(self, statement: Select[Any]) -> Sequence[Row]:
         with translated():
             async with self._single.connect() as connection:
                 rows: Sequence[RowMapping] = (await connection.execute(statement)).mappings().all()
                 return rows
 
-    async def _commit(self, changes: Changes) -> None:
+    # ── commits
+
+    async def _commit(self, group: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+        """Commit units together; see `group.Commit`.
+
+        Where the database refuses one of them that could not be told before, it refuses them all: then each half is
+        committed apart, down to the one that it is about.
+        """
+        try:
+            return await self._commit_at_once(group, patient)
+        except (Unavailable, OutcomeUnknown) as error:
+            return [type(error)(error.message) for _ in group]
+        except Exception as error:
+            if len(group) == 1:
+                return [error]
+        middle = len(group) // 2
+        return [*await self._commit(group[:middle], patient), *await self._commit(group[middle:], patient)]
+
+    async def _commit_at_once(self, group: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+        """Commit units in one database transaction, or raise why none of them was."""
         with translated():
-            async with self._engine.connect() as connection:
-                # Left by an exception, the block rolls back.
-                transaction_id = await write(connection, changes)
+            async with driver_of(self._engine) as driver:
+                written = await write(driver.run, group, patient=patient)
+                refusals = written.refusals
+                if all(refusals):
+                    return refusals
                 try:
-                    await connection.commit()
-                except DBAPIError as error:
+                    await driver.commit()
+                except psycopg.Error as error:
                     refused = error
                 else:
-                    return
-            if not await self._was_committed(changes, transaction_id):
+                    return refusals
+            accepted = [changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None]
+            if not await self._was_committed(accepted, written.transaction_id):
                 raise refused
+            return refusals
+
+    async def _was_committed(self, group: Sequence[Changes], transaction_id: str | None) -> bool:
+        """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.
+
+        One that is still in progress has a process that has yet to notice that nobody listens. What one unit left
+        behind tells of all, as they were written together.
+        """
+        assert transaction_id is not None
+        for _ in range(READ_BACK_TRIES_MAX):
+            try:
+                if not await self._read(statements.in_progress(transaction_id)):
+                    for changes in group:
+                        written = await was_written(self._lookups.rows, changes)
+                        if written is not None:
+                            return written
+                    break
+            except Unavailable:
+                pass
+            except Exception as error:
+                raise OutcomeUnknown(UNTOLD) from error
+            await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
+        raise OutcomeUnknown(UNTOLD)
 
     async def open_a_secret(self) -> None:
         """Return if one of the secrets in use here opens, or none is, or raise Unreadable, or Unavailable."""
@@ -129,25 +170,6 @@ class PostgresStore:
         in_use = select(table).where(table.c.removed_at.is_(None))
         for row in await self._read(in_use.order_by(*table.primary_key).limit(1)):
             self._kinds.endpoints.of_row(row)
-
-    async def _was_committed(self, changes: Changes, transaction_id: str) -> bool:
-        """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.
-
-        One that is still in progress has a process that has yet to notice that nobody listens.
-        """
-        for _ in range(READ_BACK_TRIES_MAX):
-            try:
-                if not await self._read(statements.in_progress(transaction_id)):
-                    written = await was_written(self._read, changes)
-                    if written is None:
-                        break
-                    return written
-            except Unavailable:
-                pass
-            except Exception as error:
-                raise OutcomeUnknown(UNTOLD) from error
-            await asyncio.sleep(READ_BACK_PAUSE_SECONDS)
-        raise OutcomeUnknown(UNTOLD)
 
     # ── views
 
@@ -160,22 +182,3 @@ class PostgresStore:
         with translated():
             async with self._single.connect() as connection:
                 return await read_revision(connection, merchant)
-
-
-async def _to_its_end(commit: Coroutine[Any, Any, None]) -> None:
-    """Await a commit; a cancellation meanwhile takes effect when it has ended, which its time-outs bound.
-
-    Cut short, it might have been done or not, and nobody would be left to look.
-    """
-    running = asyncio.ensure_future(commit)
-    cancelled: asyncio.CancelledError | None = None
-    while not running.done():
-        try:
-            await asyncio.wait([running])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        # What became of it is not for the cancelled task to act on, but is no error that nobody looked at either.
-        running.exception()
-        raise cancelled
-    running.result()

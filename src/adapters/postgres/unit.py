@@ -6,12 +6,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from sqlalchemy import ColumnElement, RowMapping, Select, select
+from sqlalchemy import ColumnElement, Select, select
 
 from adapters.postgres.changes import Changes, Replay, Writes
 from adapters.postgres.deliver import count_to_replay
 from adapters.postgres.errors import NOTHING
+from adapters.postgres.lookups import By, Key
 from adapters.postgres.mapping import Kinds
+from adapters.postgres.running import Row
+from adapters.postgres.statements import KEYS
 from payments_core.attempt import Attempt
 from payments_core.errors import NotFound
 from payments_core.event import Event
@@ -37,15 +40,18 @@ from payments_core.webhook import Delivery, Endpoint
 
 T = TypeVar("T")
 
-Read: TypeAlias = Callable[[Select[Any]], Awaitable[Sequence[RowMapping]]]
+Find: TypeAlias = Callable[[By, Key], Awaitable[Sequence[Row]]]
+"""Return the rows of a table under a key, each with all its columns."""
+Read: TypeAlias = Callable[[Select[Any]], Awaitable[Sequence[Row]]]
 """Run one statement and return its rows."""
 
 
 class Part(Generic[T]):
     """What a unit does with things of one kind."""
 
-    def __init__(self, writes: Writes[T], read: Read) -> None:
+    def __init__(self, writes: Writes[T], find: Find, read: Read) -> None:
         self._writes: Final = writes
+        self._find: Final = find
         self._read: Final = read
         self._columns: Final = writes.kind.table.c
 
@@ -59,12 +65,20 @@ class Part(Generic[T]):
         own = self._writes.own(*identity)
         if own is not None:
             return own
-        table = self._writes.kind.table
-        keys = zip(table.primary_key, identity, strict=True)
-        rows = await self._read(select(table).where(*(column == value for column, value in keys)))
+        kind = self._writes.kind
+        rows = await self._find((kind.table, KEYS[kind.table.name]), identity)
         if not rows:
             raise NotFound(NOTHING)
-        return self._writes.kind.of_row(rows[0])
+        return kind.of_row(rows[0])
+
+    async def _by(self, columns: tuple[str, ...], key: Key, *, keep: Callable[[T], bool]) -> T | None:
+        """Return the one thing under a unique key that is not the primary one; `keep` says which of its own it is."""
+        kind, own = self._writes.kind, self._writes.all
+        for thing in own.values():
+            if keep(thing):
+                return thing
+        stored = map(kind.of_row, await self._find((kind.table, columns), key))
+        return next((thing for thing in stored if kind.identity_of(thing) not in own), None)
 
     async def _where(
         self, *conditions: ColumnElement[bool], keep: Callable[[T], bool], newest: int | None = None
@@ -92,8 +106,7 @@ class PostgresMerchants(Part[Merchant]):
         return await self._get(id)
 
     async def by_email(self, email: str, /) -> Merchant | None:
-        found = await self._where(self._columns.email == email, keep=lambda merchant: merchant.email == email)
-        return found[0] if found else None
+        return await self._by(("email",), (email,), keep=lambda merchant: merchant.email == email)
 
 
 class PostgresApiKeys(Part[ApiKey]):
@@ -119,13 +132,11 @@ class PostgresPaymentKeys(Part[PaymentKey]):
         return await self._get(merchant, livemode, id)
 
     async def by_key(self, merchant: MerchantId, livemode: bool, key: str, /) -> PaymentKey | None:
-        found = await self._where(
-            self._columns.merchant_id == merchant,
-            self._columns.livemode == livemode,
-            self._columns.key == key,
+        return await self._by(
+            ("merchant_id", "livemode", "key"),
+            (merchant, livemode, key),
             keep=lambda own: (own.merchant, own.livemode, own.key) == (merchant, livemode, key),
         )
-        return found[0] if found else None
 
     async def count(self, merchant: MerchantId, livemode: bool, /) -> int:
         found = await self._where(
@@ -140,9 +151,9 @@ class PostgresPaymentKeys(Part[PaymentKey]):
 class PostgresSessions(Part[Session]):
     """Sessions of a unit, and their refresh tokens."""
 
-    def __init__(self, writes: Writes[Session], tokens: Writes[RefreshToken], read: Read) -> None:
-        super().__init__(writes, read)
-        self._tokens: Final = RefreshTokens(tokens, read)
+    def __init__(self, writes: Writes[Session], tokens: Writes[RefreshToken], find: Find, read: Read) -> None:
+        super().__init__(writes, find, read)
+        self._tokens: Final = RefreshTokens(tokens, find, read)
 
     async def get(self, merchant: MerchantId, id: SessionId, /) -> Session:
         return await self._get(merchant, id)
@@ -170,8 +181,7 @@ class RefreshTokens(Part[RefreshToken]):
     """Refresh tokens of a unit, which come with a digest and no merchant."""
 
     async def by_digest(self, digest: str) -> RefreshToken | None:
-        found = await self._where(self._columns.digest == digest, keep=lambda token: token.digest == digest)
-        return found[0] if found else None
+        return await self._by(("digest",), (digest,), keep=lambda token: token.digest == digest)
 
 
 class PostgresTransactions(Part[Transaction]):
@@ -203,12 +213,11 @@ class PostgresAttempts(Part[Attempt]):
         return await self._get(merchant, id)
 
     async def of(self, merchant: MerchantId, subject: TransactionId | RefundId, /) -> Attempt | None:
-        found = await self._where(
-            self._columns.merchant_id == merchant,
-            self._columns.subject_id == subject,
+        return await self._by(
+            ("merchant_id", "subject_id"),
+            (merchant, subject),
             keep=lambda own: (own.merchant, own.refund or own.transaction) == (merchant, subject),
         )
-        return found[0] if found else None
 
 
 class PostgresEndpoints(Part[Endpoint]):
@@ -233,8 +242,8 @@ class PostgresEndpoints(Part[Endpoint]):
 class PostgresDeliveries(Part[Delivery]):
     """Deliveries of a unit."""
 
-    def __init__(self, writes: Writes[Delivery], replays: list[Replay], read: Read) -> None:
-        super().__init__(writes, read)
+    def __init__(self, writes: Writes[Delivery], replays: list[Replay], find: Find, read: Read) -> None:
+        super().__init__(writes, find, read)
         self._replays: Final = replays
 
     async def get(self, merchant: MerchantId, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
@@ -256,8 +265,8 @@ class PostgresEvents(Part[Event]):
 class PostgresJobs(Part[Job]):
     """Jobs of a unit."""
 
-    def __init__(self, writes: Writes[Job], done: Writes[Job], expected: list[Job], read: Read) -> None:
-        super().__init__(writes, read)
+    def __init__(self, writes: Writes[Job], done: Writes[Job], expected: list[Job], find: Find, read: Read) -> None:
+        super().__init__(writes, find, read)
         self._done: Final = done
         self._expected: Final = expected
 
@@ -287,21 +296,21 @@ class PostgresIdempotencyRecords(Part[Record]):
 class PostgresUnit:
     """A unit of work; its store commits `changes` when the block ends."""
 
-    def __init__(self, kinds: Kinds, read: Read) -> None:
+    def __init__(self, kinds: Kinds, find: Find, read: Read) -> None:
         changes: Final = Changes(kinds)
         self.changes: Final = changes
-        self.merchants: Final = PostgresMerchants(changes.merchants, read)
-        self.api_keys: Final = PostgresApiKeys(changes.api_keys, read)
-        self.payment_keys: Final = PostgresPaymentKeys(changes.payment_keys, read)
-        self.sessions: Final = PostgresSessions(changes.sessions, changes.refresh_tokens, read)
-        self.transactions: Final = PostgresTransactions(changes.transactions, read)
-        self.refunds: Final = PostgresRefunds(changes.refunds, read)
-        self.attempts: Final = PostgresAttempts(changes.attempts, read)
-        self.endpoints: Final = PostgresEndpoints(changes.endpoints, read)
-        self.deliveries: Final = PostgresDeliveries(changes.deliveries, changes.replays, read)
-        self.events: Final = PostgresEvents(changes.events, read)
-        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, changes.jobs_expected, read)
-        self.idempotency: Final = PostgresIdempotencyRecords(changes.records, read)
+        self.merchants: Final = PostgresMerchants(changes.merchants, find, read)
+        self.api_keys: Final = PostgresApiKeys(changes.api_keys, find, read)
+        self.payment_keys: Final = PostgresPaymentKeys(changes.payment_keys, find, read)
+        self.sessions: Final = PostgresSessions(changes.sessions, changes.refresh_tokens, find, read)
+        self.transactions: Final = PostgresTransactions(changes.transactions, find, read)
+        self.refunds: Final = PostgresRefunds(changes.refunds, find, read)
+        self.attempts: Final = PostgresAttempts(changes.attempts, find, read)
+        self.endpoints: Final = PostgresEndpoints(changes.endpoints, find, read)
+        self.deliveries: Final = PostgresDeliveries(changes.deliveries, changes.replays, find, read)
+        self.events: Final = PostgresEvents(changes.events, find, read)
+        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, changes.jobs_expected, find, read)
+        self.idempotency: Final = PostgresIdempotencyRecords(changes.records, find, read)
 
     def expect(self, aggregate: Versioned, /) -> None:
         self.changes.expect(aggregate)

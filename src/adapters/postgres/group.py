@@ -1,0 +1,215 @@
+"""Group commit: units that are ready while a commit runs share the next one.
+
+One lane commits for all merchants. Each unit succeeds or fails alone there, and waits for no other that takes long: one
+that would have to wait for its merchant's counter, which another process holds, and one that moves much go aside, to a
+lane of their merchant alone, and later units of that merchant follow them. A unit that comes while nothing runs is
+committed at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, TypeAlias
+
+from adapters.postgres.changes import Changes
+from adapters.postgres.commit import CounterHeld
+from payments_core.errors import OutcomeUnknown, Unavailable
+
+UNITS_MAX: Final = 200
+"""In one database transaction."""
+WAITING_MAX: Final = 2_000
+"""Units that wait in one process; the next is told that the store is busy."""
+WAIT_SECONDS: Final = 5.0
+"""How long a unit waits for its commit to begin."""
+ASIDE_MAX: Final = 4
+"""Commits at once beside the common lane: each has a connection, and may wait on it."""
+
+BUSY: Final = "the store is busy: too many commits wait"
+BROKEN_OFF: Final = "the process ended during the commit"
+
+Commit: TypeAlias = Callable[[Sequence[Changes], bool], Awaitable[Sequence[Exception | None]]]
+"""Commit units together; return for each why it is refused, or None.
+
+The second argument says whether to wait for counters that somebody else holds; else those units get CounterHeld.
+"""
+
+
+class _Unit:
+    """A unit that waits: for its commit to begin, where it can still be taken back, then for how it ended."""
+
+    __slots__ = ("changes", "ended", "expects", "expiry", "holds", "is_gone", "is_large", "merchant", "waits")
+
+    def __init__(self, changes: Changes, ended: asyncio.Future[None]) -> None:
+        counted = changes.counted()
+        self.changes: Final = changes
+        self.ended: Final = ended
+        self.holds: Final = changes.holds()
+        self.expects: Final = changes.expects()
+        self.is_large: Final = len(counted) != 1 or changes.is_large()
+        self.merchant: Final = min(counted or changes.touched())
+        self.expiry: asyncio.TimerHandle | None = None
+        self.waits = True
+        self.is_gone = False
+
+
+class GroupCommit:
+    """Commits the units of one process."""
+
+    def __init__(self, commit: Commit) -> None:
+        self._commit: Final = commit
+        self._number_waiting = 0
+        self._queue: deque[_Unit] = deque()
+        self._lane: asyncio.Task[None] | None = None
+        self._aside: dict[str, deque[_Unit]] = {}
+        self._lanes_aside: set[asyncio.Task[None]] = set()
+        self._places_aside: Final = asyncio.Semaphore(ASIDE_MAX)
+
+    async def __call__(self, changes: Changes) -> None:
+        """Commit a unit, or raise why it is refused; Unavailable, with nothing done, where too many wait.
+
+        A caller that is cancelled while the unit waits takes it back. Once its commit has begun, the caller hears of
+        the cancellation when the commit has ended, one way or the other: cut short it might have been done or not, and
+        nobody would be left to look.
+        """
+        if self._number_waiting >= WAITING_MAX:
+            raise Unavailable(BUSY)
+        loop = asyncio.get_running_loop()
+        unit = _Unit(changes, loop.create_future())
+        self._number_waiting += 1
+        unit.expiry = loop.call_later(WAIT_SECONDS, self._expire, unit)
+        self._enqueue(unit)
+        try:
+            await asyncio.shield(unit.ended)
+        except asyncio.CancelledError:
+            if unit.waits:
+                self._leave(unit)
+            else:
+                await _to_its_end(unit.ended)
+            raise
+
+    # ── waiting
+
+    def _enqueue(self, unit: _Unit) -> None:
+        if unit.is_large or unit.merchant in self._aside:
+            self._set_aside(unit)
+            return
+        self._queue.append(unit)
+        if self._lane is None:
+            # In no request's context, as it commits for all.
+            self._lane = asyncio.create_task(self._run(), context=contextvars.Context())
+
+    def _set_aside(self, unit: _Unit) -> None:
+        queue = self._aside.get(unit.merchant)
+        if queue is None:
+            queue = self._aside[unit.merchant] = deque()
+            lane = asyncio.create_task(self._run_aside(unit.merchant, queue), context=contextvars.Context())
+            self._lanes_aside.add(lane)
+            lane.add_done_callback(self._lanes_aside.discard)
+        queue.append(unit)
+
+    def _expire(self, unit: _Unit) -> None:
+        self._leave(unit)
+        unit.ended.set_exception(Unavailable(BUSY))
+
+    def _leave(self, unit: _Unit) -> None:
+        """Let a unit go whose commit has not begun; its queue passes over it."""
+        self._begin(unit)
+        unit.is_gone = True
+
+    def _begin(self, unit: _Unit) -> None:
+        if unit.waits:
+            assert unit.expiry is not None
+            unit.expiry.cancel()
+            unit.waits = False
+            self._number_waiting -= 1
+
+    # ── committing
+
+    async def _run(self) -> None:
+        try:
+            while self._queue:
+                for unit in self._followers():
+                    self._set_aside(unit)
+                group = _next_group(self._queue)
+                if group:
+                    await self._commit_and_tell(group, patient=False)
+        finally:
+            self._lane = None
+
+    def _followers(self) -> list[_Unit]:
+        """Take out of the queue the units of merchants that have a lane aside."""
+        if not self._aside:
+            return []
+        followers = [unit for unit in self._queue if unit.merchant in self._aside]
+        for unit in followers:
+            self._queue.remove(unit)
+        return followers
+
+    async def _run_aside(self, merchant: str, queue: deque[_Unit]) -> None:
+        try:
+            while queue:
+                async with self._places_aside:
+                    group = _next_group(queue)
+                    if group:
+                        await self._commit_and_tell(group, patient=True)
+        finally:
+            del self._aside[merchant]
+
+    async def _commit_and_tell(self, group: Sequence[_Unit], *, patient: bool) -> None:
+        for unit in group:
+            self._begin(unit)
+        try:
+            refusals = await self._commit([unit.changes for unit in group], patient)
+        except BaseException:
+            for unit in group:
+                unit.ended.set_exception(OutcomeUnknown(BROKEN_OFF))
+            raise
+        for unit, refusal in zip(group, refusals, strict=True):
+            if refusal is None:
+                unit.ended.set_result(None)
+            elif isinstance(refusal, CounterHeld):
+                self._set_aside(unit)
+            else:
+                unit.ended.set_exception(refusal)
+
+
+def _next_group(queue: deque[_Unit]) -> list[_Unit]:
+    """Take the next units that may be committed together, which none that comes before them has to wait for.
+
+    Of units that are in each other's way the first goes, the others stay for a later commit.
+    """
+    group: list[_Unit] = []
+    held, expected = set[object](), set[object]()
+    stay: list[_Unit] = []
+    while queue and len(group) < UNITS_MAX:
+        unit = queue.popleft()
+        if unit.is_gone:
+            continue
+        if unit.is_large:
+            if group or stay:
+                queue.appendleft(unit)
+            else:
+                group.append(unit)
+            break
+        if held.isdisjoint(unit.holds) and held.isdisjoint(unit.expects) and expected.isdisjoint(unit.holds):
+            group.append(unit)
+            held |= unit.holds
+            expected |= unit.expects
+        else:
+            stay.append(unit)
+    queue.extendleft(reversed(stay))
+    return group
+
+
+async def _to_its_end(ended: asyncio.Future[None]) -> None:
+    """Wait for a commit, which its time-outs bound, through any further cancellation."""
+    while not ended.done():
+        try:
+            await asyncio.wait([ended])
+        except asyncio.CancelledError:
+            continue
+    # What became of it is not for the cancelled task to act on, but is no error that nobody looked at either.
+    ended.exception()
