@@ -227,4 +227,4 @@ async def test_a_replay_alone_cannot_be_told(store: PostgresStore, shop: Shop, c
     await put(store, endpoint)
     read = await stored_endpoint(store, endpoint)
     replay = Replay(endpoint=read, since=START, until=NOW, only_failed=False, at=NOW + DAY)
-    assert await commit(lambda unit: unit.changes.replays.append(replay)) is None
+    assert await commit(lambda unit: unit.changes.replay(replay)) is None

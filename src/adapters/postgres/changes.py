@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from adapters.postgres.mapping import Identity, Kind, Kinds
@@ -17,6 +18,20 @@ from payments_core.webhook import Endpoint
 
 T = TypeVar("T")
 
+VERSIONED: Final = (
+    "merchants",
+    "api_keys",
+    "payment_keys",
+    "sessions",
+    "refresh_tokens",
+    "transactions",
+    "refunds",
+    "attempts",
+    "endpoints",
+    "deliveries",
+)
+"""The tables of what carries a version, in the order in which each commit writes: a thing after those that it names."""
+
 SMALL_MAX: Final = 50
 """Things that a unit writes beside others; one with more goes alone."""
 
@@ -27,17 +42,23 @@ Thing: TypeAlias = tuple[str, Identity]
 class Writes(Generic[T]):
     """The things of one kind that were added and saved, each in its last state, by primary key."""
 
-    def __init__(self, kind: Kind[T]) -> None:
+    __slots__ = ("_touched", "added", "kind", "saved")
+
+    def __init__(self, kind: Kind[T], touched: set[str]) -> None:
         self.kind: Final = kind
         self.added: Final[dict[Identity, T]] = {}
         self.saved: Final[dict[Identity, T]] = {}
+        self._touched: Final = touched
 
     def add(self, thing: T) -> None:
-        self.added[self.kind.identity_of(thing)] = thing
+        identity = self.kind.identity_of(thing)
+        self.added[identity] = thing
+        self._touched.add(str(identity[0]))
 
     def save(self, thing: T) -> None:
         identity = self.kind.identity_of(thing)
         (self.added if identity in self.added else self.saved)[identity] = thing
+        self._touched.add(str(identity[0]))
 
     def own(self, *identity: object) -> T | None:
         """Return the unit's own state of a thing, if it has one."""
@@ -62,109 +83,104 @@ class Replay:
 class Changes:
     """The writes of one unit by kind, and what it expects.
 
-    Values only, so that the changes of several units can be written together.
+    Values only, so that the changes of several units can be written together. What is derived from them is made once:
+    asked for when the unit's block has ended.
     """
 
     def __init__(self, kinds: Kinds) -> None:
-        self.records = Writes(kinds.records)
-        self.merchants = Writes(kinds.merchants)
-        self.api_keys = Writes(kinds.api_keys)
-        self.payment_keys = Writes(kinds.payment_keys)
-        self.sessions = Writes(kinds.sessions)
-        self.refresh_tokens = Writes(kinds.refresh_tokens)
-        self.transactions = Writes(kinds.transactions)
-        self.refunds = Writes(kinds.refunds)
-        self.attempts = Writes(kinds.attempts)
-        self.endpoints = Writes(kinds.endpoints)
-        self.events = Writes(kinds.events)
-        self.deliveries = Writes(kinds.deliveries)
-        self.jobs = Writes(kinds.jobs)
-        self.jobs_done = Writes(kinds.jobs)
-        self.jobs_expected: list[Job] = []
-        self.replays: list[Replay] = []
-        self._expectations: list[Versioned] = []
-        self._of_type: dict[type[Versioned], Writes[Any]] = {
-            Merchant: self.merchants,
-            ApiKey: self.api_keys,
-            PaymentKey: self.payment_keys,
-            Session: self.sessions,
-            Transaction: self.transactions,
-            Refund: self.refunds,
-            Endpoint: self.endpoints,
-        }
+        self._kinds: Final = kinds
+        self._writes: Final[dict[str, Writes[Any]]] = {}
+        self._expectations: Final[list[Versioned]] = []
+        self.touched: Final[set[str]] = set()
+        """The merchants of whatever is written: every primary key begins with one."""
+        self.jobs_done: Final = Writes(kinds.jobs, self.touched)
+        self.jobs_expected: Final[list[Job]] = []
+        self.replays: Final[list[Replay]] = []
+
+    def of(self, kind: Kind[T]) -> Writes[T]:
+        """Return the writes of a kind."""
+        name = kind.table.name
+        found = self._writes.get(name)
+        if found is None:
+            found = self._writes[name] = Writes(kind, self.touched)
+        return found
+
+    def of_table(self, name: str) -> Writes[Any] | None:
+        """Return the writes into a table, where there may be some."""
+        return self._writes.get(name)
+
+    def replay(self, replay: Replay) -> None:
+        """Remember deliveries that are to be made again."""
+        self.replays.append(replay)
+        self.touched.add(replay.endpoint.merchant)
 
     def expect(self, aggregate: Versioned) -> None:
         """Remember the version that the aggregate must have."""
         self._expectations.append(aggregate)
 
-    @property
-    def expected(self) -> Iterator[tuple[Thing, int]]:
+    # ── what must hold
+
+    @cached_property
+    def expected(self) -> Sequence[tuple[Thing, int]]:
         """The versions that things must have; what the unit itself adds has none yet."""
+        expected: list[tuple[Thing, int]] = []
         for aggregate in self._expectations:
-            writes = self._of_type[type(aggregate)]
-            identity = writes.kind.identity_of(aggregate)
-            if identity not in writes.added:
-                yield (writes.kind.table.name, identity), aggregate.version
+            kind = _kind_of(self._kinds, aggregate)
+            identity = kind.identity_of(aggregate)
+            if identity not in self.of(kind).added:
+                expected.append(((kind.table.name, identity), aggregate.version))
+        return expected
 
-    def saved(self) -> Iterator[tuple[Thing, int]]:
-        """Give what is saved, each with the version that it must have."""
-        for writes in self.versioned:
-            for identity, thing in writes.saved.items():
-                yield (writes.kind.table.name, identity), thing.version
+    @cached_property
+    def saved(self) -> Sequence[tuple[Thing, int]]:
+        """What is saved, each with the version that it must have."""
+        return [
+            ((name, identity), thing.version)
+            for name in VERSIONED
+            if (writes := self._writes.get(name))
+            for identity, thing in writes.saved.items()
+        ]
 
-    def jobs_saved(self) -> Iterator[Job]:
-        """Give the jobs that must still be under the lease that they carry: those to be saved or done."""
-        yield from self.jobs.saved.values()
-        yield from self.jobs_done.saved.values()
+    @cached_property
+    def jobs_saved(self) -> Sequence[Job]:
+        """The jobs that must still be under the lease that they carry: those to be saved or done."""
+        saved = self._writes.get("jobs")
+        return [*(saved.saved.values() if saved else ()), *self.jobs_done.saved.values()]
 
-    def unique(self) -> Iterator[tuple[Unique, Identity]]:
-        """Give what must not be taken, of what is unique within a merchant."""
-        for identity in self.records.added:
-            yield Unique.IDEMPOTENCY_KEY, identity
-        for transaction in self.transactions.added.values():
-            if transaction.reference is not None:
-                yield Unique.TRANSACTION_REFERENCE, (transaction.merchant, transaction.livemode, transaction.reference)
+    @cached_property
+    def unique(self) -> Sequence[tuple[Unique, Identity]]:
+        """What must not be taken, of what is unique within a merchant."""
+        made = self.of(self._kinds.transactions).added.values()
+        return [
+            *((Unique.IDEMPOTENCY_KEY, identity) for identity in self.of(self._kinds.records).added),
+            *(
+                (Unique.TRANSACTION_REFERENCE, (one.merchant, one.livemode, one.reference))
+                for one in made
+                if one.reference is not None
+            ),
+        ]
 
-    def closed(self) -> list[Endpoint]:
-        """Return the endpoints that are saved as disabled, by identity."""
-        return [endpoint for _, endpoint in sorted(self.endpoints.saved.items()) if not endpoint.enabled]
+    @cached_property
+    def closed(self) -> Sequence[Endpoint]:
+        """The endpoints that are saved as disabled, by identity."""
+        saved = self.of(self._kinds.endpoints).saved
+        return [endpoint for _, endpoint in sorted(saved.items()) if not endpoint.enabled]
 
-    @property
-    def versioned(self) -> tuple[Writes[Any], ...]:
-        """What carries a version, in the order in which each commit writes it: a thing after those that it names."""
-        return (
-            self.merchants,
-            self.api_keys,
-            self.payment_keys,
-            self.sessions,
-            self.refresh_tokens,
-            self.transactions,
-            self.refunds,
-            self.attempts,
-            self.endpoints,
-            self.deliveries,
-        )
-
-    def touched(self) -> set[str]:
-        """Return the merchants of whatever is written: every primary key begins with one."""
-        writes = (*self.versioned, self.records, self.events, self.jobs, self.jobs_done)
-        written = {str(identity[0]) for kind in writes for identity in (*kind.added, *kind.saved)}
-        return written | {replay.endpoint.merchant for replay in self.replays}
-
-    def counted(self) -> set[str]:
-        """Return the merchants whose counters the commit locks; those that it adds have none yet."""
-        expected = {str(identity[0]) for (_, identity), _ in self.expected} | {
-            job.merchant for job in self.jobs_expected
-        }
-        return (self.touched() | expected) - {str(merchant) for (merchant,) in self.merchants.added}
+    @cached_property
+    def counted(self) -> frozenset[str]:
+        """The merchants whose counters the commit locks; those that it adds have none yet."""
+        expected = {str(identity[0]) for (_, identity), _ in self.expected}
+        expected.update(job.merchant for job in self.jobs_expected)
+        new = {str(merchant) for (merchant,) in self.of(self._kinds.merchants).added}
+        return frozenset((self.touched | expected) - new)
 
     # ── beside other units in one commit
 
     def holds(self) -> set[Thing]:
         """Return what this unit changes or takes, which no other unit of the same commit may change, take or expect."""
-        held: set[Thing] = {thing for thing, _ in self.saved()}
-        held.update(self.unique())
-        held.update(("jobs", (job.merchant, job.id)) for job in (*self.jobs_expected, *self.jobs_saved()))
+        held: set[Thing] = {thing for thing, _ in self.saved}
+        held.update(self.unique)
+        held.update(("jobs", (job.merchant, job.id)) for job in (*self.jobs_expected, *self.jobs_saved))
         return held
 
     def expects(self) -> set[Thing]:
@@ -177,10 +193,27 @@ class Changes:
         New merchants, because e-mail addresses are unique over all of them; endpoints that close and replays, because
         they move any number of deliveries.
         """
-        if self.merchants.added or self.replays or self.closed():
+        if self.replays or self.closed or self.of(self._kinds.merchants).added:
             return True
-        writes = (*self.versioned, self.records, self.events, self.jobs, self.jobs_done)
-        return sum(len(kind.added) + len(kind.saved) for kind in writes) > SMALL_MAX
+        return sum(len(kind.added) + len(kind.saved) for kind in (*self._writes.values(), self.jobs_done)) > SMALL_MAX
 
     def __bool__(self) -> bool:
-        return bool(self._expectations or self.jobs_expected or self.touched())
+        return bool(self._expectations or self.jobs_expected or self.touched)
+
+
+def _kind_of(kinds: Kinds, aggregate: Versioned) -> Kind[Any]:
+    match aggregate:
+        case Merchant():
+            return kinds.merchants
+        case PaymentKey():
+            return kinds.payment_keys
+        case Transaction():
+            return kinds.transactions
+        case ApiKey():
+            return kinds.api_keys
+        case Session():
+            return kinds.sessions
+        case Refund():
+            return kinds.refunds
+        case Endpoint():
+            return kinds.endpoints

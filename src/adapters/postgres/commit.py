@@ -15,16 +15,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Executable
 
 from adapters.postgres import deliver, statements
-from adapters.postgres.changes import Changes, Writes
+from adapters.postgres.changes import VERSIONED, Changes, Writes
 from adapters.postgres.mapping import Identity
 from adapters.postgres.running import Done, Run, Step, document
 from adapters.postgres.statements import ROWS
 from payments_core.errors import Duplicate, LeaseLost, StaleWrite
+from payments_core.event import Event
 from payments_core.ports import Unique
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -84,21 +86,21 @@ class _Standing:
 
     def refusal_of(self, changes: Changes, *, patient: bool) -> Exception | None:
         """Return why a unit is refused, or None."""
-        if not self.events.keys() >= changes.counted():
+        if not self.events.keys() >= changes.counted:
             return StaleWrite("a merchant was never stored") if patient else CounterHeld()
         if not all(self._is_at(thing, version) for thing, version in changes.expected):
             return StaleWrite("what the unit expected has moved")
         if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_expected):
             return LeaseLost("somebody else holds the job")
-        for unique, identity in changes.unique():
+        for unique, identity in changes.unique:
             if unique is Unique.IDEMPOTENCY_KEY and (unique, identity) in self.taken:
                 return Duplicate(unique)
-        if not all(self._is_at(thing, version) for thing, version in changes.saved()):
+        if not all(self._is_at(thing, version) for thing, version in changes.saved):
             return StaleWrite("what the unit saves has moved")
-        for unique, identity in changes.unique():
+        for unique, identity in changes.unique:
             if (unique, identity) in self.taken:
                 return Duplicate(unique)
-        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_saved()):
+        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_saved):
             return LeaseLost("somebody else holds the job")
         return None
 
@@ -112,21 +114,21 @@ class _Standing:
 async def _look(run: Run, group: Sequence[Changes], *, patient: bool) -> _Standing:
     """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
     wanted: list[tuple[str, Step]] = []
-    merchants = sorted({merchant for changes in group for merchant in changes.counted()})
+    merchants = sorted({merchant for changes in group for merchant in changes.counted})
     if merchants:
         lock = statements.LOCK_COUNTERS if patient else statements.LOCK_FREE_COUNTERS
         wanted.append((_COUNTERS, _step(lock, [{"merchant_id": merchant} for merchant in merchants])))
     things: dict[str, set[Identity]] = defaultdict(set)
     for changes in group:
-        for (table, identity), _ in (*changes.expected, *changes.saved()):
+        for (table, identity), _ in (*changes.expected, *changes.saved):
             things[table].add(identity)
     for table in sorted(things):
         names = statements.KEYS[table]
         wanted.append((table, _step(statements.VERSIONS[table], _named(names, things[table]))))
-    jobs = {(job.merchant, job.id) for changes in group for job in (*changes.jobs_expected, *changes.jobs_saved())}
+    jobs = {(job.merchant, job.id) for changes in group for job in (*changes.jobs_expected, *changes.jobs_saved)}
     if jobs:
         wanted.append((_LEASES, _step(statements.LEASES, _named(statements.KEYS["jobs"], jobs))))
-    records = [record for changes in group for record in changes.records.added.values()]
+    records = [record for writes in _of(group, "idempotency_records") for record in writes.added.values()]
     if records:
         rows = [
             {
@@ -138,7 +140,7 @@ async def _look(run: Run, group: Sequence[Changes], *, patient: bool) -> _Standi
             for record in records
         ]
         wanted.append((Unique.IDEMPOTENCY_KEY, _step(statements.RECORDS_TAKEN, rows)))
-    references = [identity for changes in group for unique, identity in changes.unique() if unique is _REFERENCE]
+    references = [identity for changes in group for unique, identity in changes.unique if unique is _REFERENCE]
     if references:
         wanted.append((_REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))))
     standing = _Standing()
@@ -206,19 +208,20 @@ class _Writing:
 
 def _write(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
     _move_counters(writing, group)
-    writing.rows(statements.INSERT_RECORDS, _rows(changes.records for changes in group))
-    new = [merchant for changes in group for merchant in changes.merchants.added]
-    for writes in zip(*(changes.versioned for changes in group), strict=True):
-        table = writes[0].kind.table
-        writing.rows(statements.UPDATE[table.name], _saved_rows(writes))
-        writing.rows(statements.INSERT[table.name], _rows(writes))
-        if table.name == "merchants" and new:
-            _insert_counters(writing, group)
+    writing.rows(statements.INSERT_RECORDS, _added_rows(_of(group, "idempotency_records")))
+    new = sorted(str(merchant) for writes in _of(group, "merchants") for (merchant,) in writes.added)
+    for name in VERSIONED:
+        writes = _of(group, name)
+        writing.rows(statements.UPDATE[name], _saved_rows(writes))
+        writing.rows(statements.INSERT[name], _added_rows(writes))
+        if name == "merchants":
+            _insert_counters(writing, group, new)
     _write_events(writing, group, events)
     for changes in group:
         _move_deliveries(writing, changes)
-    writing.rows(statements.INSERT["jobs"], _rows(changes.jobs for changes in group))
-    writing.rows(statements.UPDATE["jobs"], _saved_rows([changes.jobs for changes in group]))
+    jobs = _of(group, "jobs")
+    writing.rows(statements.INSERT["jobs"], _added_rows(jobs))
+    writing.rows(statements.UPDATE["jobs"], _saved_rows(jobs))
     done = sorted(
         (job.merchant, job.id, job.lease_token) for changes in group for job in changes.jobs_done.saved.values()
     )
@@ -227,12 +230,18 @@ def _write(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int
         writing.other(statements.TRANSACTION_ID)
 
 
+def _of(group: Sequence[Changes], table: str) -> list[Writes[Any]]:
+    return [writes for changes in group if (writes := changes.of_table(table)) is not None]
+
+
+def _events_of(group: Sequence[Changes]) -> list[Event]:
+    return [event for writes in _of(group, "events") for event in writes.added.values()]
+
+
 def _move_counters(writing: _Writing, group: Sequence[Changes]) -> None:
     """Move the revision of each merchant by one for each unit that touched it; its events by as many as there are."""
-    moved, added = Counter[str](), Counter[str]()
-    for changes in group:
-        moved.update(changes.touched().intersection(changes.counted()))
-        added.update(event.merchant for event in changes.events.added.values())
+    moved = Counter(merchant for changes in group for merchant in changes.touched & changes.counted)
+    added = Counter[str](event.merchant for event in _events_of(group))
     rows: Rows = [
         {"merchant_id": merchant, "revision": number, "events": added[merchant]}
         for merchant, number in sorted(moved.items())
@@ -240,21 +249,18 @@ def _move_counters(writing: _Writing, group: Sequence[Changes]) -> None:
     writing.rows(statements.MOVE_COUNTERS, rows)
 
 
-def _insert_counters(writing: _Writing, group: Sequence[Changes]) -> None:
+def _insert_counters(writing: _Writing, group: Sequence[Changes], new: Sequence[str]) -> None:
     """Give new merchants their counters."""
-    added = Counter(event.merchant for changes in group for event in changes.events.added.values())
-    new = sorted(merchant.id for changes in group for merchant in changes.merchants.added.values())
-    rows: Rows = [{"merchant_id": merchant, "revision": 1, "events": added[merchant]} for merchant in new]
-    writing.rows(statements.INSERT_COUNTERS, rows)
+    if new:
+        added = Counter[str](event.merchant for event in _events_of(group))
+        rows: Rows = [{"merchant_id": merchant, "revision": 1, "events": added[merchant]} for merchant in new]
+        writing.rows(statements.INSERT_COUNTERS, rows)
 
 
-def _rows(parts: Iterable[Writes[Any]]) -> Rows:
+def _added_rows(parts: Iterable[Writes[Any]]) -> Rows:
     """Return the rows of what was added, by primary key, each with the version after the one that it carries."""
-    added = sorted(
-        ((identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.added.items()),
-        key=_by_identity,
-    )
-    rows = [row for _, row in added]
+    added = [(identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.added.items()]
+    rows = [row for _, row in sorted(added, key=_identity)]
     for row in rows:
         if "version" in row:
             row["version"] += 1
@@ -262,34 +268,29 @@ def _rows(parts: Iterable[Writes[Any]]) -> Rows:
 
 
 def _saved_rows(parts: Iterable[Writes[Any]]) -> Rows:
-    saved = sorted(
-        ((identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.saved.items()),
-        key=_by_identity,
-    )
-    return [row for _, row in saved]
+    saved = [(identity, writes.kind.to_row(thing)) for writes in parts for identity, thing in writes.saved.items()]
+    return [row for _, row in sorted(saved, key=_identity)]
 
 
-def _by_identity(item: tuple[Identity, dict[str, Any]]) -> Identity:
-    return item[0]
+_identity: Final = itemgetter(0)
 
 
 def _write_events(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
     """Insert the events at the next positions of their merchants, in the order in which they were added."""
     last = dict(events)
     rows: Rows = []
-    for changes in group:
-        for event in changes.events.added.values():
+    for writes in _of(group, "events"):
+        for event in writes.added.values():
             position = last[event.merchant] = last.get(event.merchant, 0) + 1
-            rows.append({**changes.events.kind.to_row(event), "position": position})
+            rows.append({**writes.kind.to_row(event), "position": position})
     writing.rows(statements.INSERT["events"], rows)
     told = [{name: row[name] for name in deliver.TOLD} for row in rows]
     writing.rows(deliver.DELIVER, told, counted=False)
 
 
 def _move_deliveries(writing: _Writing, changes: Changes) -> None:
-    closed = changes.closed()
-    if closed:
-        writing.other(deliver.cancel_pending(closed))
+    if changes.closed:
+        writing.other(deliver.cancel_pending(changes.closed))
     for replay in changes.replays:
         writing.other(deliver.again(replay))
         if not replay.only_failed:

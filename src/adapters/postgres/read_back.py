@@ -13,10 +13,10 @@ another's. What was written stands for it:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from adapters.postgres.changes import Changes, Writes
+from adapters.postgres.changes import VERSIONED, Changes, Writes
 from adapters.postgres.mapping import Identity, Kind
 from adapters.postgres.running import Row
 from adapters.postgres.statements import KEPT, KEYS
@@ -32,32 +32,38 @@ MOVED_ALONE: Final[Mapping[str, Iterable[str]]] = {
 
 async def was_written(find: Find, changes: Changes) -> bool | None:
     """Say whether the changes were committed by their database transaction, which has ended; None: nobody can tell."""
-    if not changes.touched():
+    if not changes.touched:
         return True
-    for writes in (changes.events, *changes.versioned):
+    versioned = _writes(changes, *VERSIONED)
+    for writes in (*_writes(changes, "events"), *versioned):
         if writes.added:
             return await _row(find, writes.kind, next(iter(writes.added))) is not None
-    for identity, record in changes.records.added.items():
-        row = await _row(find, changes.records.kind, identity)
-        return row is not None and changes.records.kind.of_row(row) == record
-    for identity in changes.jobs.added:
-        if await _row(find, changes.jobs.kind, identity) is not None:
-            return True
-    return await _updates_stand(find, changes)
+    for writes in _writes(changes, "idempotency_records"):
+        for identity, record in writes.added.items():
+            row = await _row(find, writes.kind, identity)
+            return row is not None and writes.kind.of_row(row) == record
+    jobs = _writes(changes, "jobs")
+    for writes in jobs:
+        for identity in writes.added:
+            if await _row(find, writes.kind, identity) is not None:
+                return True
+    return await _updates_stand(find, changes, [*versioned, *jobs])
 
 
-async def _updates_stand(find: Find, changes: Changes) -> bool | None:
-    standing: list[bool | None] = []
+async def _updates_stand(find: Find, changes: Changes, parts: Sequence[Writes[Any]]) -> bool | None:
     for identity in changes.jobs_done.saved:
         if await _row(find, changes.jobs_done.kind, identity) is not None:
             return False
-    for writes in (*changes.versioned, changes.jobs):
-        standing.extend([await _stands(find, writes, identity) for identity in writes.saved])
+    standing = [await _stands(find, writes, identity) for writes in parts for identity in writes.saved]
     if False in standing:
         return False
     # These leave no trace that is looked for here, or none that is surely there.
-    untold = changes.replays or changes.jobs.added
+    untold = changes.replays or any(writes.added for writes in _writes(changes, "jobs"))
     return True if standing and all(standing) and not untold else None
+
+
+def _writes(changes: Changes, *tables: str) -> list[Writes[Any]]:
+    return [writes for name in tables if (writes := changes.of_table(name)) is not None]
 
 
 async def _stands(find: Find, writes: Writes[Any], identity: Identity) -> bool | None:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
 
-from adapters.postgres.changes import Changes, Replay, Writes
+from adapters.postgres.changes import Changes, Replay
 from adapters.postgres.deliver import count_to_replay
 from adapters.postgres.errors import NOTHING
 from adapters.postgres.lookups import By, Key
-from adapters.postgres.mapping import Kinds
+from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.running import Row
 from adapters.postgres.statements import KEYS
 from payments_core.attempt import Attempt
@@ -49,11 +50,12 @@ Read: TypeAlias = Callable[[Select[Any]], Awaitable[Sequence[Row]]]
 class Part(Generic[T]):
     """What a unit does with things of one kind."""
 
-    def __init__(self, writes: Writes[T], find: Find, read: Read) -> None:
-        self._writes: Final = writes
+    def __init__(self, changes: Changes, kind: Kind[T], find: Find, read: Read) -> None:
+        self._changes: Final = changes
+        self._writes: Final = changes.of(kind)
         self._find: Final = find
         self._read: Final = read
-        self._columns: Final = writes.kind.table.c
+        self._columns: Final = kind.table.c
 
     def add(self, thing: T, /) -> None:
         self._writes.add(thing)
@@ -151,9 +153,11 @@ class PostgresPaymentKeys(Part[PaymentKey]):
 class PostgresSessions(Part[Session]):
     """Sessions of a unit, and their refresh tokens."""
 
-    def __init__(self, writes: Writes[Session], tokens: Writes[RefreshToken], find: Find, read: Read) -> None:
-        super().__init__(writes, find, read)
-        self._tokens: Final = RefreshTokens(tokens, find, read)
+    def __init__(
+        self, changes: Changes, kind: Kind[Session], find: Find, read: Read, *, tokens: Kind[RefreshToken]
+    ) -> None:
+        super().__init__(changes, kind, find, read)
+        self._tokens: Final = RefreshTokens(changes, tokens, find, read)
 
     async def get(self, merchant: MerchantId, id: SessionId, /) -> Session:
         return await self._get(merchant, id)
@@ -242,10 +246,6 @@ class PostgresEndpoints(Part[Endpoint]):
 class PostgresDeliveries(Part[Delivery]):
     """Deliveries of a unit."""
 
-    def __init__(self, writes: Writes[Delivery], replays: list[Replay], find: Find, read: Read) -> None:
-        super().__init__(writes, find, read)
-        self._replays: Final = replays
-
     async def get(self, merchant: MerchantId, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
         return await self._get(merchant, endpoint, id)
 
@@ -253,7 +253,7 @@ class PostgresDeliveries(Part[Delivery]):
         self, endpoint: Endpoint, /, *, since: datetime, until: datetime, only_failed: bool, at: datetime
     ) -> int:
         replay = Replay(endpoint=endpoint, since=since, until=until, only_failed=only_failed, at=at)
-        self._replays.append(replay)
+        self._changes.replay(replay)
         (row,) = await self._read(count_to_replay(replay))
         return int(row["number"])
 
@@ -265,21 +265,16 @@ class PostgresEvents(Part[Event]):
 class PostgresJobs(Part[Job]):
     """Jobs of a unit."""
 
-    def __init__(self, writes: Writes[Job], done: Writes[Job], expected: list[Job], find: Find, read: Read) -> None:
-        super().__init__(writes, find, read)
-        self._done: Final = done
-        self._expected: Final = expected
-
     async def get(self, merchant: MerchantId, id: JobId, /) -> Job:
-        if self._done.own(merchant, id) is not None:
+        if self._changes.jobs_done.own(merchant, id) is not None:
             raise NotFound(NOTHING)
         return await self._get(merchant, id)
 
     def expect(self, job: Job, /) -> None:
-        self._expected.append(job)
+        self._changes.jobs_expected.append(job)
 
     def done(self, job: Job, /) -> None:
-        self._done.save(job)
+        self._changes.jobs_done.save(job)
 
 
 class PostgresIdempotencyRecords(Part[Record]):
@@ -294,23 +289,62 @@ class PostgresIdempotencyRecords(Part[Record]):
 
 
 class PostgresUnit:
-    """A unit of work; its store commits `changes` when the block ends."""
+    """A unit of work; its store commits `changes` when the block ends. Each part is made when it is first used."""
 
     def __init__(self, kinds: Kinds, find: Find, read: Read) -> None:
-        changes: Final = Changes(kinds)
-        self.changes: Final = changes
-        self.merchants: Final = PostgresMerchants(changes.merchants, find, read)
-        self.api_keys: Final = PostgresApiKeys(changes.api_keys, find, read)
-        self.payment_keys: Final = PostgresPaymentKeys(changes.payment_keys, find, read)
-        self.sessions: Final = PostgresSessions(changes.sessions, changes.refresh_tokens, find, read)
-        self.transactions: Final = PostgresTransactions(changes.transactions, find, read)
-        self.refunds: Final = PostgresRefunds(changes.refunds, find, read)
-        self.attempts: Final = PostgresAttempts(changes.attempts, find, read)
-        self.endpoints: Final = PostgresEndpoints(changes.endpoints, find, read)
-        self.deliveries: Final = PostgresDeliveries(changes.deliveries, changes.replays, find, read)
-        self.events: Final = PostgresEvents(changes.events, find, read)
-        self.jobs: Final = PostgresJobs(changes.jobs, changes.jobs_done, changes.jobs_expected, find, read)
-        self.idempotency: Final = PostgresIdempotencyRecords(changes.records, find, read)
+        self.changes: Final = Changes(kinds)
+        self._kinds: Final = kinds
+        self._find: Final = find
+        self._read: Final = read
 
     def expect(self, aggregate: Versioned, /) -> None:
         self.changes.expect(aggregate)
+
+    @cached_property
+    def merchants(self) -> PostgresMerchants:
+        return PostgresMerchants(self.changes, self._kinds.merchants, self._find, self._read)
+
+    @cached_property
+    def api_keys(self) -> PostgresApiKeys:
+        return PostgresApiKeys(self.changes, self._kinds.api_keys, self._find, self._read)
+
+    @cached_property
+    def payment_keys(self) -> PostgresPaymentKeys:
+        return PostgresPaymentKeys(self.changes, self._kinds.payment_keys, self._find, self._read)
+
+    @cached_property
+    def sessions(self) -> PostgresSessions:
+        kinds = self._kinds
+        return PostgresSessions(self.changes, kinds.sessions, self._find, self._read, tokens=kinds.refresh_tokens)
+
+    @cached_property
+    def transactions(self) -> PostgresTransactions:
+        return PostgresTransactions(self.changes, self._kinds.transactions, self._find, self._read)
+
+    @cached_property
+    def refunds(self) -> PostgresRefunds:
+        return PostgresRefunds(self.changes, self._kinds.refunds, self._find, self._read)
+
+    @cached_property
+    def attempts(self) -> PostgresAttempts:
+        return PostgresAttempts(self.changes, self._kinds.attempts, self._find, self._read)
+
+    @cached_property
+    def endpoints(self) -> PostgresEndpoints:
+        return PostgresEndpoints(self.changes, self._kinds.endpoints, self._find, self._read)
+
+    @cached_property
+    def deliveries(self) -> PostgresDeliveries:
+        return PostgresDeliveries(self.changes, self._kinds.deliveries, self._find, self._read)
+
+    @cached_property
+    def events(self) -> PostgresEvents:
+        return PostgresEvents(self.changes, self._kinds.events, self._find, self._read)
+
+    @cached_property
+    def jobs(self) -> PostgresJobs:
+        return PostgresJobs(self.changes, self._kinds.jobs, self._find, self._read)
+
+    @cached_property
+    def idempotency(self) -> PostgresIdempotencyRecords:
+        return PostgresIdempotencyRecords(self.changes, self._kinds.records, self._find, self._read)
