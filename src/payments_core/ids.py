@@ -77,10 +77,12 @@ class Moment:
     """The time at which a command runs and the ids that it will make.
 
     A command that is run again after a lost race gets `again()`: the same time and, in the same order, the same ids.
+    `is_again` tells it so: what it took for granted the first time it has to look at then.
     """
 
     now: datetime
     seed: bytes
+    is_again: bool = False
     _made: int = field(default=0, init=False)
 
     def id(self, prefix: str) -> str:
@@ -97,4 +99,4 @@ class Moment:
 
     def again(self) -> Moment:
         """Return this moment from its start."""
-        return Moment(self.now, self.seed)
+        return Moment(self.now, self.seed, is_again=True)

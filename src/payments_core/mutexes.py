@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Final
 
 
 @dataclass(slots=True)
@@ -18,21 +19,51 @@ class Mutexes:
     """Mutexes by name; one that nobody uses takes no room."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
+        self._entries: Final[dict[str, _Entry]] = {}
 
-    @asynccontextmanager
-    async def hold(self, name: str, *, timeout_seconds: float) -> AsyncGenerator[None, None]:
-        """Hold the mutex of this name; raise TimeoutError where the wait for it is longer than `timeout_seconds`."""
-        entry = self._entries.setdefault(name, _Entry())
+    def hold(self, name: str, *, timeout_seconds: float, too_late: Callable[[], Exception] = TimeoutError) -> Held:
+        """Hold the mutex of this name for a block; entering it raises `too_late()` where the wait for it is longer."""
+        return Held(self._entries, name, timeout_seconds, too_late)
+
+
+class Held:
+    """A mutex that is held for a block."""
+
+    __slots__ = ("_entries", "_name", "_timeout_seconds", "_too_late")
+
+    def __init__(
+        self, entries: dict[str, _Entry], name: str, timeout_seconds: float, too_late: Callable[[], Exception]
+    ) -> None:
+        self._entries = entries
+        self._name = name
+        self._timeout_seconds = timeout_seconds
+        self._too_late = too_late
+
+    async def __aenter__(self) -> None:
+        entry = self._entries.setdefault(self._name, _Entry())
         entry.users += 1
         try:
-            async with asyncio.timeout(timeout_seconds):
+            if entry.users > 1:
+                async with asyncio.timeout(self._timeout_seconds):
+                    await entry.lock.acquire()
+            else:
+                # Nobody else is here, and to bound a wait costs more than the mutex.
                 await entry.lock.acquire()
-            try:
-                yield
-            finally:
-                entry.lock.release()
-        finally:
-            entry.users -= 1
-            if entry.users == 0:
-                del self._entries[name]
+        except TimeoutError:
+            self._leave(entry)
+            raise self._too_late() from None
+        except BaseException:
+            self._leave(entry)
+            raise
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        entry = self._entries[self._name]
+        entry.lock.release()
+        self._leave(entry)
+
+    def _leave(self, entry: _Entry) -> None:
+        entry.users -= 1
+        if entry.users == 0:
+            del self._entries[self._name]

@@ -33,6 +33,7 @@ from payments_core.ports import (
     UnitOfWork,
     Views,
 )
+from payments_core.recent import Recent
 from payments_core.schedules import Schedules
 from payments_core.staff import Staff
 from payments_core.units import Act, Answer, Made, Units, turn_at
@@ -103,7 +104,7 @@ class Ports:
 
 
 class Payments:
-    """The facade. It keeps no state of its own but mutexes; make one for each process."""
+    """The facade. It keeps no state but mutexes and what it read lately; make one for each process."""
 
     def __init__(self, ports: Ports) -> None:
         """Assemble the use cases; raise ValueError for a gateway of the other mode, which would move other money."""
@@ -118,6 +119,7 @@ class Payments:
             encode=ports.encode,
             doorbell=ports.doorbell,
         )
+        self._recent = Recent()
         self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
         self.read = Reader(views=ports.views, clock=ports.clock)
         self.processor = Processor(
@@ -236,7 +238,7 @@ class Payments:
         amount = check_payment(command, livemode=caller.livemode)
         self._require_key(caller, once)
         gateway = self._gateway(livemode=caller.livemode).capabilities.name
-        act = partial(pay, caller=caller, command=command, amount=amount, gateway=gateway)
+        act = partial(pay, caller=caller, command=command, amount=amount, gateway=gateway, recent=self._recent)
         return await self._units.answer(act, caller=caller, once=once, rings=True)
 
     async def cancel(self, caller: Caller, id: TransactionId, *, once: Once | None = None) -> Answer:

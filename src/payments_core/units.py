@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final, TypeAlias, TypeVar, cast
@@ -95,9 +94,9 @@ class Units:
         `on` names the aggregate that callers contend for: inside this process they take turns.
         Raises what `act` refuses, Conflict for a value that is taken, Unavailable where no race could be won.
         """
-        async with AsyncExitStack() as turns:
-            if on is not None:
-                await self._turn(turns, on)
+        if on is None:
+            return await self._tries(act)
+        async with self._mutexes.hold(on, timeout_seconds=TURN_WAIT_SECONDS, too_late=_too_many):
             return await self._tries(act)
 
     async def run_behind(self, act: Act[T], *, of: Behind, on: str | None = None) -> T:
@@ -122,32 +121,22 @@ class Units:
         return answer
 
     async def _answer_once(self, act: Act[Made], caller: Caller, once: Once, on: str | None) -> Answer:
-        async with AsyncExitStack() as turns:
-            try:
-                await self._turn(turns, turn_at(caller.merchant, f"once:{caller.livemode}", once.key))
-            except Unavailable:
-                message = "A request with this idempotency key is still at work."
-                raise Conflict("idempotency_key_in_use", message, retryable=True) from None
-            if on is not None:
-                await self._turn(turns, on)
-            return await self._tries(self._with_record(act, caller, once))
-
-    async def _turn(self, turns: AsyncExitStack, name: str) -> None:
-        """Wait for the turn at a name. Everyone takes a key before an aggregate, so that no two wait for each other."""
-        try:
-            await turns.enter_async_context(self._mutexes.hold(name, timeout_seconds=TURN_WAIT_SECONDS))
-        except TimeoutError:
-            raise Unavailable("Too many requests work on the same thing; try again.") from None
+        # Everyone takes a key before an aggregate, so that no two wait for each other.
+        key = turn_at(caller.merchant, f"once:{caller.livemode}", once.key)
+        async with self._mutexes.hold(key, timeout_seconds=TURN_WAIT_SECONDS, too_late=_twin_at_work):
+            return await self.run(self._with_record(act, caller, once), on=on)
 
     def _with_record(self, act: Act[Made], caller: Caller, once: Once) -> Act[Answer]:
         async def act_once(work: UnitOfWork, moment: Moment) -> Answer:
-            record = await work.idempotency.get(caller.merchant, caller.livemode, once.key, at=moment.now)
-            if record is not None:
-                return _replay(record, once)
+            # Nearly every key is new, so that the first run does not look: if it isn't, the commit says so.
+            if moment.is_again:
+                record = await work.idempotency.get(caller.merchant, caller.livemode, once.key, at=moment.now)
+                if record is not None:
+                    return _replay(record, once)
             try:
                 made = await act(work, moment)
             except Refused:
-                # The twin may have committed between the look at the record and the look at what it changed.
+                # A twin may have committed before, which this refusal comes from then, or is none of its business.
                 record = await work.idempotency.get(caller.merchant, caller.livemode, once.key, at=moment.now)
                 if record is None:
                     raise
@@ -165,17 +154,26 @@ class Units:
         for _ in range(UNIT_TRIES_MAX):
             try:
                 async with self._begin() as work:
-                    return await act(work, moment.again())
+                    return await act(work, moment)
             except StaleWrite:
-                continue
+                pass
             except Duplicate as duplicate:
                 duplicates += 1
                 if duplicates >= DUPLICATE_TRIES_MAX and duplicate.constraint in _TAKEN:
                     raise Conflict(*_TAKEN[Unique(duplicate.constraint)]) from None
-        raise Unavailable("Too many requests work on the same thing; try again.")
+            moment = moment.again()
+        raise _too_many()
 
     def _body(self, made: Made) -> bytes:
         return b"" if made.answer is None else self._encode(made.answer)
+
+
+def _too_many() -> Unavailable:
+    return Unavailable("Too many requests work on the same thing; try again.")
+
+
+def _twin_at_work() -> Conflict:
+    return Conflict("idempotency_key_in_use", "A request with this idempotency key is still at work.", retryable=True)
 
 
 def _replay(record: Record, once: Once) -> Answer:

@@ -18,6 +18,7 @@ from payments_core.job import CLAIM_BATCH_MAX, LEASE, Job
 from payments_core.merchant import Caller
 from payments_core.money import Money, currency
 from payments_core.ports import Answered, Books, Notification
+from payments_core.recent import Recent
 from payments_core.refund import Refund
 from payments_core.testing.builders import MINUTE, NOW, a_room
 from payments_core.testing.subject import Shop, Store, open_shop
@@ -148,7 +149,7 @@ class VerifiedShop:
         """Take a payment of 100.00 USD; `key` is an idempotency key."""
         command = Pay(payment_key=self.shop.key.key, amount="100.00", currency="USD", payment_method=payment_method)
         amount = Money(amount_minor=10_000, currency=currency("USD"))
-        act = partial(pay, command=command, amount=amount, gateway=self.gateway.gateway)
+        act = partial(pay, command=command, amount=amount, gateway=self.gateway.gateway, recent=Recent())
         once = (
             None
             if key is None

@@ -14,6 +14,7 @@ from payments_core.keys import is_payment_key
 from payments_core.merchant import Caller, PaymentKey
 from payments_core.money import Money
 from payments_core.ports import UnitOfWork
+from payments_core.recent import Recent
 from payments_core.transaction import (
     DESCRIPTION_LENGTH_MAX,
     PAYMENT_METHOD_LENGTH_MAX,
@@ -57,14 +58,21 @@ def check_payment(command: Pay, *, livemode: bool) -> Money:
     return amount
 
 
-async def pay(work: UnitOfWork, moment: Moment, *, caller: Caller, command: Pay, amount: Money, gateway: str) -> Made:
+async def pay(
+    work: UnitOfWork,
+    moment: Moment,
+    *,
+    caller: Caller,
+    command: Pay,
+    amount: Money,
+    gateway: str,
+    recent: Recent,
+) -> Made:
     """Accept a payment: the transaction, its first event and the job that will make the attempt, in one commit.
 
-    Raises RuleBroken (`invalid_payment_key`, `suspended`).
+    Raises RuleBroken (`invalid_payment_key`), Forbidden (`suspended`).
     """
-    await require_active(work, caller.merchant)
-    key = await _payment_key(work, caller, command.payment_key)
-    work.expect(key)
+    key = await _active_key(work, moment, caller, command.payment_key, recent)
     transaction, fact = Transaction(
         id=TransactionId(moment.id("txn")),
         merchant=caller.merchant,
@@ -82,7 +90,8 @@ async def pay(work: UnitOfWork, moment: Moment, *, caller: Caller, command: Pay,
         payment_method=command.payment_method,
     ).created()
     work.transactions.add(transaction)
-    record_transaction_event(work, moment, fact, transaction, request_id=caller.request_id)
+    described = describe.transaction(transaction)
+    record_transaction_event(work, moment, fact, transaction, described=described, request_id=caller.request_id)
     work.jobs.add(
         Job(
             id=JobId(moment.id("job")),
@@ -95,12 +104,22 @@ async def pay(work: UnitOfWork, moment: Moment, *, caller: Caller, command: Pay,
             request_id=caller.request_id,
         )
     )
-    return Made(answer=describe.transaction(transaction), resource=transaction.id)
+    return Made(answer=described, resource=transaction.id)
 
 
-async def _payment_key(work: UnitOfWork, caller: Caller, text: str) -> PaymentKey:
+async def _active_key(work: UnitOfWork, moment: Moment, caller: Caller, text: str, recent: Recent) -> PaymentKey:
+    """Return the payment key, active and its merchant not suspended; the commit fails if that changes meanwhile."""
+    if not moment.is_again:
+        merchant, key = recent.merchant(caller.merchant), recent.payment_key(caller, text)
+        if merchant is not None and key is not None:
+            work.expect(merchant)
+            work.expect(key)
+            return key
+    merchant = await require_active(work, caller.merchant)
     key = await work.payment_keys.by_key(caller.merchant, caller.livemode, text) if is_payment_key(text) else None
     if key is None or not key.is_active:
         message = "There is no active payment key of this account and mode with this text (`pk_…`)."
         raise RuleBroken("invalid_payment_key", message)
+    work.expect(key)
+    recent.note(merchant, key)
     return key

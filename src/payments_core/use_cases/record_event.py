@@ -22,10 +22,15 @@ def record_transaction_event(
     transaction: Transaction,
     *,
     refunds: Sequence[Refund] = (),
+    described: JsonObject | None = None,
     request_id: str | None,
 ) -> None:
-    """Record what happened to a transaction; as many of its latest refunds are shown as a body has room for."""
-    event = _event(moment, fact, transaction, describe.transaction(transaction, refunds), request_id)
+    """Record what happened to a transaction; as many of its latest refunds are shown as a body has room for.
+
+    `described` is its description, where the caller has made it already.
+    """
+    described = described or describe.transaction(transaction, refunds)
+    event = _event(moment, fact, transaction, described, request_id)
     if len(event.body) > BODY_BYTES_MAX and refunds:
         fewer = refunds[: len(refunds) // 2]
         record_transaction_event(work, moment, fact, transaction, refunds=fewer, request_id=request_id)
