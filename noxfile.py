@@ -77,6 +77,12 @@ def chaos(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def bench(session: nox.Session) -> None:
+    """The service's speed against its targets, next to what Postgres does without it; `-- --help` shows the options."""
+    session.run("python", "-m", "tests.benchmark", *session.posargs, env=KEEP_BYTECODE)
+
+
+@nox.session(venv_backend="none")
 def wheel(session: nox.Session) -> None:
     """The built wheel in clean environments: the core without any dependency, the command with the extras."""
     folder = Path(session.create_tmp())

@@ -1,0 +1,133 @@
+"""A store that is full: the sample's rows again and again, in all tables that a payment leaves rows in.
+
+Each of these payments has gone its whole way: a succeeded transaction, its three events, its attempt, a webhook that
+was delivered, and the answer that is kept for its key. Their ids sort by number, below those that are made now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final
+
+from tests.benchmark.case import Tell
+from tests.benchmark.options import Form
+from tests.benchmark.store import SCHEMA, Store
+from tests.benchmark.world import World
+
+FULL: Final = "full"
+BATCH_ROWS: Final = 200_000
+"""Of transactions in one commit, so that the server can write them out between."""
+SEEDED_MERCHANTS: Final = 20
+
+EVENTS: Final = ("transaction.created", "transaction.processing", "transaction.succeeded")
+
+
+def seeded(prefix: str, number: str) -> str:
+    """Return SQL for the id of a number, which is SQL too."""
+    return f"'{prefix}_' || lpad(({number})::text, 26, '0')"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """What is copied of a table: which of the sample's rows, and the values that each copy has of its own.
+
+    In these, `n` is the payment's number, and `m` has its merchant's `id`, that one's `endpoint`, and the payment's
+    `place` among the merchant's.
+    """
+
+    table: str
+    which: str
+    own: Mapping[str, str]
+
+
+_TRANSACTION: Final = seeded("txn", "n")
+COPIES: Final = (
+    Copy(table="transactions", which="true", own={"id": _TRANSACTION}),
+    Copy(table="attempts", which="true", own={"id": seeded("att", "n"), "transaction_id": _TRANSACTION}),
+    Copy(
+        table="idempotency_records",
+        which="true",
+        own={"key": "'seeded-' || n", "resource": _TRANSACTION},
+    ),
+    *(
+        Copy(
+            table="events",
+            which=f"type = '{type}'",
+            own={
+                "id": seeded("evt", f"n * {len(EVENTS)} + {place}"),
+                "transaction_id": _TRANSACTION,
+                "position": f"m.place * {len(EVENTS)} + {place + 1}",
+            },
+        )
+        for place, type in enumerate(EVENTS)
+    ),
+    Copy(
+        table="deliveries",
+        which="true",
+        own={
+            "id": seeded("dlv", "n"),
+            "endpoint_id": "m.endpoint",
+            "event_id": seeded("evt", f"n * {len(EVENTS)} + {len(EVENTS) - 1}"),
+        },
+    ),
+)
+
+
+@asynccontextmanager
+async def full_store(world: World, form: Form, tell: Tell) -> AsyncGenerator[Store]:
+    """Have the store that is full. It is filled once in a run; its cases do not mind what others leave in it."""
+    if FULL not in world.kept:
+        async with world.store(FULL, keep=True) as store:
+            await _fill(world, store, form, tell)
+    async with world.opened(FULL) as store:
+        yield store
+
+
+async def _fill(world: World, store: Store, form: Form, tell: Tell) -> None:
+    await store.do(*_endpoints(world, await store.columns("endpoints")))
+    columns = {copy.table: await store.columns(copy.table) for copy in COPIES}
+    await store.do("SET synchronous_commit = off")
+    for begin in range(0, form.stored, BATCH_ROWS):
+        end = min(begin + BATCH_ROWS, form.stored)
+        tell(f"filling a store, {begin:,} of {form.stored:,} payments")
+        for copy in COPIES:
+            await store.do(_statement(world, copy, columns[copy.table], begin, end, form), world.sample.id)
+    tell("counting and vacuuming it")
+    await store.do(
+        f"UPDATE {SCHEMA}.merchant_revisions r SET events = c.count, revision = r.revision + c.count"
+        f" FROM (SELECT merchant_id, count(*) FROM {SCHEMA}.events GROUP BY merchant_id) c"
+        " WHERE c.merchant_id = r.merchant_id AND c.merchant_id <> %s",
+        world.sample.id,
+    )
+    await store.do("VACUUM ANALYZE")
+    await store.do("CHECKPOINT")
+
+
+def _endpoints(world: World, columns: list[str]) -> tuple[str, list[str], str]:
+    """Return the insert of an endpoint for each merchant: deliveries have been made to it, and none will be."""
+    own = {"merchant_id": "m.id", "id": seeded("whk", "m.n"), "enabled": "false"}
+    statement = (
+        f"INSERT INTO {SCHEMA}.endpoints ({', '.join(columns)})"
+        f" SELECT {', '.join(own.get(column, f's.{column}') for column in columns)}"
+        f" FROM {SCHEMA}.endpoints s, unnest(%s::text[]) WITH ORDINALITY m(id, n) WHERE s.merchant_id = %s"
+    )
+    return statement, [merchant.id for merchant in world.merchants[:SEEDED_MERCHANTS]], world.sample.id
+
+
+def _statement(world: World, copy: Copy, columns: list[str], begin: int, end: int, form: Form) -> str:
+    """Return the insert of a batch: each so manieth payment is the first merchant's, the others' take turns."""
+    own = {"merchant_id": "m.id", **copy.own}
+    values = ", ".join(own.get(column, f"s.{column}") for column in columns)
+    period, others = form.stored // form.stored_of_one, SEEDED_MERCHANTS - 1
+    ids = ", ".join(f"'{merchant.id}'" for merchant in world.merchants[:SEEDED_MERCHANTS])
+    return (
+        f"INSERT INTO {SCHEMA}.{copy.table} ({', '.join(columns)}) SELECT {values}"
+        f" FROM {SCHEMA}.{copy.table} s, generate_series({begin}, {end - 1}) n,"
+        f" LATERAL (SELECT mod(n, {period}) = 0 AS first, n - n / {period} - 1 AS other) t,"
+        f" LATERAL (SELECT CASE WHEN first THEN 1 ELSE 2 + mod(other, {others}) END AS number,"
+        f" CASE WHEN first THEN n / {period} ELSE other / {others} END AS place) p,"
+        f" LATERAL (SELECT (ARRAY[{ids}])[p.number] AS id, {seeded('whk', 'p.number')} AS endpoint, p.place) m"
+        f" WHERE s.merchant_id = %s AND {copy.which.replace('type', 's.type')}"
+    )
