@@ -39,6 +39,8 @@ class Form:
     """For the gateway that is slow."""
     queued_deliveries: int
     hanging_seconds: float
+    wait_seconds_max: float
+    """For a queue to be filled or emptied. What is left then is looked at where it is, and is no fault."""
     with_unit: bool
 
 
@@ -56,6 +58,7 @@ LONG: Final = Form(
     queued_payments=15_000,
     queued_deliveries=50_000,
     hanging_seconds=30.0,
+    wait_seconds_max=120.0,
     with_unit=True,
 )
 SHORT: Final = Form(
@@ -72,6 +75,7 @@ SHORT: Final = Form(
     queued_payments=5_000,
     queued_deliveries=8_000,
     hanging_seconds=6.0,
+    wait_seconds_max=12.0,
     with_unit=False,
 )
 
