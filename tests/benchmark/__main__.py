@@ -20,7 +20,8 @@ from tests.benchmark.figures import Outcome
 from tests.benchmark.machine import look_at_machine
 from tests.benchmark.options import Options, read_options
 from tests.benchmark.progress import Shown
-from tests.benchmark.report import Measured, Run, show, write
+from tests.benchmark.publishing import write
+from tests.benchmark.report import Measured, Run, show
 from tests.benchmark.world import World, running_world
 
 FAILED: Final = 1

@@ -95,6 +95,8 @@ def shown(value: float, unit: str, digits: int) -> str:
     """Return a number with its unit as people read it."""
     if math.isnan(value):
         return "not measured"
+    if math.isinf(value):
+        return "never"
     space = "" if unit.startswith("/") else " "
     return f"{value:,.{digits}f}{space}{unit}".rstrip()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from tests.benchmark import requests
@@ -14,13 +14,20 @@ from tests.benchmark.loader import Load, Loaded
 from tests.benchmark.loading import loader_name, run_load
 from tests.benchmark.merchants import Merchant
 from tests.benchmark.options import Options
-from tests.benchmark.store import Store
+from tests.benchmark.store import SCHEMA, Store
 from tests.benchmark.world import World
 
 RATE: Final = Target(least=5000)
 FLOOR_RATIO: Final = Target(least=0.8)
 P99: Final = Target(most=40)
 ONE_P50: Final = Target(most=2)
+
+# Of which tables' rows a payment's acceptance writes one, whatever is done with it later.
+ONE_EACH: Final[Mapping[str, str]] = {
+    "transactions": "transactions",
+    "idempotency records": "idempotency_records",
+    "first events": "events WHERE type = 'transaction.created'",
+}
 
 
 class Paying:
@@ -33,7 +40,7 @@ class Paying:
         self._port = port
         self._answered = 0
         self._unfinished_max = 0
-        self._before: int | None = None
+        self._before: Mapping[str, int] | None = None
         self.faults: list[str] = []
 
     async def load(
@@ -41,7 +48,7 @@ class Paying:
     ) -> Loaded:
         """Pay for so long."""
         if self._before is None:
-            self._before = await self._store.count("transactions")
+            self._before = await self._written()
         await self._store.do("CHECKPOINT")
         load = Load(
             port=self._port,
@@ -59,13 +66,23 @@ class Paying:
 
     async def count(self) -> str:
         """Hold the answers against the rows; return what was found, in words."""
-        stored = await self._store.count("transactions") - (self._before or 0)
+        assert self._before is not None, "nothing was paid"
+        written = {what: count - self._before[what] for what, count in (await self._written()).items()}
+        stored = written["transactions"]
         said = f"{self._answered:,} answers of 201, {stored:,} transactions in the store"
         if self._unfinished_max:
             said += f" ({self._unfinished_max} requests at most were cut off by the loader after they were sent)"
         if not self._answered <= stored <= self._answered + self._unfinished_max:
             self.faults.append(f"as many transactions as answers must be there: {said}")
+        if len(set(written.values())) != 1:
+            self.faults.append(f"each payment has one of each: {written}")
         return said
+
+    async def _written(self) -> Mapping[str, int]:
+        """Return how many rows there are of which each payment writes one, all at one moment."""
+        counts = ", ".join(f"(SELECT count(*) FROM {SCHEMA}.{table})" for table in ONE_EACH.values())
+        ((*found,),) = await self._store.rows(f"SELECT {counts}")
+        return dict(zip(ONE_EACH, map(int, found), strict=True))
 
 
 def errors_of(loaded: Loaded) -> list[str]:

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -66,14 +65,6 @@ def show(run: Run, console: Console) -> None:
             console.print(f"✗ {each.case.name}: {fault}", style="bold red")
 
 
-def write(run: Run) -> list[Path]:
-    """Write the results to the directory of the options; return what was written."""
-    run.options.out.mkdir(parents=True, exist_ok=True)
-    results = run.options.out / "performance.json"
-    results.write_text(as_json(run))
-    return [results]
-
-
 def as_json(run: Run) -> str:
     """Return all that was found, as JSON."""
     found: dict[str, Any] = {
@@ -94,7 +85,7 @@ def _as_values(each: Measured) -> dict[str, Any]:
         "figures": [
             {
                 "name": figure.name,
-                "value": None if math.isnan(figure.value) else figure.value,
+                "value": figure.value if math.isfinite(figure.value) else None,
                 "unit": figure.unit,
                 "target": None if figure.target is None else asdict(figure.target),
                 "verdict": each.outcome.verdict_of(figure) or None,

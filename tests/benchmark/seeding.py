@@ -6,10 +6,13 @@ was delivered, and the answer that is kept for its key. Their ids sort by number
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+import psycopg
 
 from tests.benchmark.case import Tell
 from tests.benchmark.options import Form
@@ -17,8 +20,10 @@ from tests.benchmark.store import SCHEMA, Store
 from tests.benchmark.world import World
 
 FULL: Final = "full"
-BATCH_ROWS: Final = 200_000
-"""Of transactions in one commit, so that the server can write them out between."""
+BATCH_ROWS: Final = 50_000
+"""Of transactions at once: the progress is seen, and no commit is large."""
+FILLERS: Final = 2
+"""Connections that fill at the same time."""
 SEEDED_MERCHANTS: Final = 20
 
 EVENTS: Final = ("transaction.created", "transaction.processing", "transaction.succeeded")
@@ -88,12 +93,19 @@ async def full_store(world: World, form: Form, tell: Tell) -> AsyncGenerator[Sto
 async def _fill(world: World, store: Store, form: Form, tell: Tell) -> None:
     await store.do(*_endpoints(world, await store.columns("endpoints")))
     columns = {copy.table: await store.columns(copy.table) for copy in COPIES}
-    await store.do("SET synchronous_commit = off")
-    for begin in range(0, form.stored, BATCH_ROWS):
-        end = min(begin + BATCH_ROWS, form.stored)
-        tell(f"filling a store, {begin:,} of {form.stored:,} payments")
-        for copy in COPIES:
-            await store.do(_statement(world, copy, columns[copy.table], begin, end, form), world.sample.id)
+    batches = iter(range(0, form.stored, BATCH_ROWS))
+
+    async def fill() -> None:
+        async with await psycopg.AsyncConnection.connect(store.dsn, autocommit=True) as connection:
+            own = replace(store, connection=connection)
+            await own.do("SET synchronous_commit = off")
+            for begin in batches:
+                end = min(begin + BATCH_ROWS, form.stored)
+                tell(f"filling a store, {begin:,} of {form.stored:,} payments")
+                for copy in COPIES:
+                    await own.do(_statement(world, copy, columns[copy.table], begin, end, form), world.sample.id)
+
+    await asyncio.gather(*(fill() for _ in range(FILLERS)))
     tell("counting and vacuuming it")
     await store.do(
         f"UPDATE {SCHEMA}.merchant_revisions r SET events = c.count, revision = r.revision + c.count"
