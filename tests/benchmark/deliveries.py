@@ -132,7 +132,7 @@ async def measure_one_hangs(world: World, options: Options, tell: Tell) -> Outco
     ]
     async with whole_service(world, "one_hangs", urls, [SUCCEEDED]) as (store, port):
         tell(f"{HANGING_RATE:g} payments/s for {seconds:g} s")
-        load = paced(port, merchants, connections=options.connections, seconds=seconds, rate=HANGING_RATE)
+        load = paced(port, merchants, options, seconds=seconds, rate=HANGING_RATE)
         loaded = await run_load(load, world.folder, own=True)
         others = await _of_merchants(store, loaded, [merchant.id for merchant in good])
         tell("waiting for the last webhooks of the others")

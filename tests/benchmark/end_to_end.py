@@ -67,17 +67,18 @@ async def whole_service(
             yield store, port
 
 
-def paced(port: int, merchants: Sequence[Merchant], *, connections: int, seconds: float, rate: float) -> Load:
+def paced(port: int, merchants: Sequence[Merchant], options: Options, *, seconds: float, rate: float) -> Load:
     """Return a load of so many payments a second, of the merchants in turn."""
     return Load(
         port=port,
-        connections=connections,
+        connections=options.connections,
         seconds=seconds,
         status=201,
         requests=requests.as_values([requests.pay(merchant) for merchant in merchants]),
         key=secrets.token_hex(8),
         rate=rate,
         keeps_ids=True,
+        drain_seconds=options.form.wait_seconds_max,
     )
 
 
@@ -89,11 +90,11 @@ async def measure_end_to_end(world: World, options: Options, tell: Tell) -> Outc
     urls = [(merchant, world.receiver.url(f"/{number}")) for number, merchant in enumerate(merchants)]
     async with whole_service(world, "end_to_end", urls, events) as (store, port):
         tell("warming up")
-        warm = paced(port, merchants, connections=options.connections, seconds=options.form.warm_up_seconds, rate=rate)
+        warm = paced(port, merchants, options, seconds=options.form.warm_up_seconds, rate=rate)
         await until_received(world, await run_load(warm, world.folder, own=True), options.form.wait_seconds_max)
         await world.receiver.forget()
         tell(f"{rate:g} payments/s for {seconds:g} s")
-        load = paced(port, merchants, connections=options.connections, seconds=seconds, rate=rate)
+        load = paced(port, merchants, options, seconds=seconds, rate=rate)
         async with looking(store) as lefts:
             loaded = await run_load(load, world.folder, own=True)
         tell("waiting for the last webhooks")

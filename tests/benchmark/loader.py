@@ -17,8 +17,6 @@ import uvloop
 
 from tests.benchmark.figures import share
 
-DRAIN_SECONDS_MAX: Final = 30.0
-"""For the requests that are in flight when the time is over."""
 TICK_SECONDS: Final = 0.001
 ERRORS_SHOWN_MAX: Final = 5
 ID_LENGTH: Final = 30
@@ -44,6 +42,8 @@ class Load:
     rate: float | None = None
     limit: int | None = None
     keeps_ids: bool = False
+    drain_seconds: float = 30.0
+    """For the requests that are due or in flight when the time is over."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,10 +145,11 @@ class Loading:
             self._idle.extend(connections)
             await self._pace(begun, self._load.rate)
         try:
-            async with asyncio.timeout(max(0.0, self._ends_at - time.monotonic()) + DRAIN_SECONDS_MAX):
+            async with asyncio.timeout(max(0.0, self._ends_at - time.monotonic()) + self._load.drain_seconds):
                 await self._drained.wait()
         except TimeoutError:
-            self._fault(f"{self._in_flight} requests were not answered in {DRAIN_SECONDS_MAX:.0f} s")
+            late = self._in_flight + len(self._due)
+            self._fault(f"{late} requests were not answered {self._load.drain_seconds:g} s after the load")
         seconds = time.monotonic() - begun
         self._is_over = True
         for connection in connections:

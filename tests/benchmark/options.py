@@ -63,7 +63,7 @@ LONG: Final = Form(
 )
 SHORT: Final = Form(
     name="short",
-    seconds=3.0,
+    seconds=2.0,
     warm_up_seconds=1.0,
     rounds=1,
     stored=60_000,
@@ -74,7 +74,7 @@ SHORT: Final = Form(
     end_to_end_seconds=5.0,
     queued_payments=5_000,
     queued_deliveries=8_000,
-    hanging_seconds=6.0,
+    hanging_seconds=5.0,
     wait_seconds_max=12.0,
     with_unit=False,
 )
@@ -87,6 +87,7 @@ class Options:
     form: Form
     only: Sequence[str]
     connections: int
+    merchants: int
     rate: float
     all_events: bool
     own_loader: bool
@@ -103,6 +104,7 @@ def read_options(arguments: Sequence[str], cases: Sequence[str]) -> Options:
     parser.add_argument("--seconds", type=_seconds, help="that each load lasts")
     parser.add_argument("--stored", type=_count, help="transactions in the full store")
     parser.add_argument("--connections", type=_connections, default=64, help="of the load (%(default)s)")
+    parser.add_argument("--merchants", type=_merchants, default=1, help="that `pay` is of, beside all (%(default)s)")
     parser.add_argument("--rate", type=_rate, default=1020.0, help="payments/s of `end-to-end` (%(default)g)")
     parser.add_argument("--all-events", action="store_true", help="endpoints of `end-to-end` listen to everything")
     parser.add_argument("--own-loader", action="store_true", help="no wrk, even where it is installed")
@@ -120,6 +122,7 @@ def read_options(arguments: Sequence[str], cases: Sequence[str]) -> Options:
         form=form,
         only=given.only,
         connections=given.connections,
+        merchants=given.merchants,
         rate=given.rate,
         all_events=given.all_events,
         own_loader=given.own_loader,
@@ -156,6 +159,13 @@ def _connections(text: str) -> int:
     number = _count(text)
     if number > CONNECTIONS_MAX:
         raise argparse.ArgumentTypeError(f"{number} are more than {CONNECTIONS_MAX}")
+    return number
+
+
+def _merchants(text: str) -> int:
+    number = _count(text)
+    if number > MERCHANTS:
+        raise argparse.ArgumentTypeError(f"{number} are more than the {MERCHANTS} that there are")
     return number
 
 

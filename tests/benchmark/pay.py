@@ -91,9 +91,11 @@ def errors_of(loaded: Loaded) -> list[str]:
 
 
 async def measure_pay(world: World, options: Options, tell: Tell) -> Outcome:
-    """Pay and pgbench in turn, for one merchant and for many."""
+    """Pay and pgbench in turn, for one merchant (or some) and for all."""
     form, connections = options.form, options.connections
     script = write_script(world)
+    few = world.merchants[: options.merchants]
+    named = "one merchant" if options.merchants == 1 else f"{options.merchants} merchants"
     hot: list[Loaded] = []
     spread: list[Loaded] = []
     floors: list[float] = []
@@ -107,15 +109,15 @@ async def measure_pay(world: World, options: Options, tell: Tell) -> Outcome:
             await floor_store.do("CHECKPOINT")
             floor = await run_floor(floor_store, script, connections=connections, seconds=form.seconds, number=number)
             floors.append(floor.rate)
-            tell(f"{round_of}: one merchant")
-            hot.append(await paying.load(world.merchants[:1], form.seconds, connections))
+            tell(f"{round_of}: {named}")
+            hot.append(await paying.load(few, form.seconds, connections))
             tell(f"{round_of}: {len(world.merchants)} merchants")
             spread.append(await paying.load(world.merchants, form.seconds, connections))
         counted = await paying.count()
     rate, many, floor_rate = (median(values) for values in (_rates(hot), _rates(spread), floors))
     return Outcome(
         figures=(
-            Figure(name="pay, one merchant", value=rate, unit="/s", target=RATE),
+            Figure(name=f"pay, {named}", value=rate, unit="/s", target=RATE),
             Figure(name="pay ÷ pgbench", value=rate / floor_rate, unit="x", target=FLOOR_RATIO, digits=2),
             Figure(name="pay, p99", value=_p99(hot), unit="ms", target=P99, digits=1),
             Figure(name="pay, p50", value=_p50(hot), unit="ms", digits=1),

@@ -123,6 +123,7 @@ def test_a_list_is_deep_enough_for_its_page_however_small_the_store() -> None:
         ("--seconds", "1e9"),
         ("--connections", "0"),
         ("--connections", "1001"),
+        ("--merchants", "65"),
         ("--rate", "fast"),
         ("--publish", "--short"),
         ("--publish", "--only", "pay"),
@@ -293,14 +294,9 @@ def test_a_plot_is_well_formed_and_has_a_bar_for_each_figure_with_a_target() -> 
 def test_a_bar_ends_at_the_edges() -> None:
     middle = (LEFT + RIGHT) / 2
     assert place_of(1) == middle
-    assert place_of(2) - middle == middle - place_of(0.5)
-    assert (place_of(1e9), place_of(math.inf), place_of(1e-9), place_of(0), place_of(math.nan)) == (
-        RIGHT,
-        RIGHT,
-        LEFT,
-        LEFT,
-        LEFT,
-    )
+    assert place_of(2) - middle == pytest.approx(middle - place_of(0.5))
+    assert [place_of(share) for share in (1e9, math.inf)] == [RIGHT, RIGHT]
+    assert [place_of(share) for share in (1e-9, 0, math.nan)] == [LEFT, LEFT, LEFT]
 
 
 def test_the_page_names_the_command_and_the_target_of_each_figure() -> None:
