@@ -15,7 +15,7 @@ from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSe
 from entrypoints.http.docs.pages import page_handlers
 from entrypoints.http.health import health_handlers
 from entrypoints.http.operations import Operation
-from entrypoints.http.pipeline import handlers_of
+from entrypoints.http.pipeline import answer, handlers_of
 from entrypoints.http.problems import problem_reply
 from entrypoints.http.request_context import RequestContext, path_as_sent
 from entrypoints.http.resources import (
@@ -28,6 +28,7 @@ from entrypoints.http.resources import (
     transactions,
     webhooks,
 )
+from entrypoints.http.routes import Routes
 from entrypoints.logs import request_id
 from entrypoints.services import Services
 from payments_core import NotFound
@@ -61,6 +62,7 @@ def create_app(services: Services) -> Litestar:
         logging_config=None,
     )
     app.services = services
+    app.routes_of_calls = Routes(OPERATIONS)
     return app
 
 
@@ -76,6 +78,7 @@ class _Application(Litestar):
     """Litestar, within the one layer that sees every request and every answer, errors of routing included."""
 
     services: Services
+    routes_of_calls: Routes
 
     async def __call__(
         self,
@@ -88,24 +91,34 @@ class _Application(Litestar):
             await super().__call__(scope, receive, send)
             return
         request: HTTPScope = scope
-        answer = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
+        out = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
         request = _as_routed(request)
-        token = request_id.set(answer.context.request_id)
+        token = request_id.set(out.context.request_id)
         started = time.perf_counter()
         try:
-            if b"//" in path_as_sent(request):
-                # Litestar would pass over the empty segment: one call would have many names.
-                nothing = NotFound("A path has no empty segments: write single slashes.")
-                await problem_reply(nothing, answer.context)(request, cast(Receive, receive), answer)
-            else:
-                await super().__call__(request, receive, answer)
+            await self._answer(request, cast(Receive, receive), out)
         finally:
             request_id.reset(token)
             route = request.get("path_template") or NO_ROUTE
             seconds = time.perf_counter() - started
-            self.services.metrics.request_done(route, answer.method, answer.status, seconds)
+            self.services.metrics.request_done(route, out.method, out.status, seconds)
             if _log.isEnabledFor(logging.INFO):
-                _log_end(answer, route, seconds)
+                _log_end(out, route, seconds)
+
+    async def _answer(self, request: HTTPScope, receive: Receive, out: _Answer) -> None:
+        if b"//" in path_as_sent(request):
+            # Litestar would pass over the empty segment: one call would have many names.
+            nothing = NotFound("A path has no empty segments: write single slashes.")
+            await problem_reply(nothing, out.context)(request, receive, out)
+            return
+        found = self.routes_of_calls.find(request["method"], request["path"], out.context.all(b"host"))
+        if found is None:
+            await super().__call__(request, receive, out)
+            return
+        operation, ids = found
+        request["path_template"] = operation.template
+        reply = await answer(operation, self.services, request, receive, ids)
+        await reply(request, receive, out)
 
 
 def _as_routed(request: HTTPScope) -> HTTPScope:

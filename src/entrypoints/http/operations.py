@@ -26,6 +26,8 @@ Access: TypeAlias = Scope | Literal["public"]
 
 OPERATION: Final = "operation"
 """The key of a Litestar handler's `opt` under which its Operation is."""
+KEY: Final = "key"
+"""The name of the one path parameter that is not an id but any text."""
 
 
 class NoBody(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -115,6 +117,11 @@ class Operation:
     cached: bool = False
     command: Run[msgspec.Struct] | None = None
     read: Read | None = None
+
+    @property
+    def template(self) -> str:
+        """The name of its path where requests are counted and logged."""
+        return self.path.rstrip("/")
 
 
 def command(

@@ -13,12 +13,12 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
-from litestar.types import Method
+from litestar.types import HTTPScope, Method, Receive
 
 from entrypoints.http.authentication import authenticate, check_scope, count
 from entrypoints.http.bodies import check_content_type, convert, parse_object, read_body
 from entrypoints.http.etags import ANY, SHARED_HEADERS, TTL_SECONDS, Question, etag_of, key_of, matches, name_of
-from entrypoints.http.operations import OPERATION, Call, Operation
+from entrypoints.http.operations import KEY, OPERATION, Call, Operation
 from entrypoints.http.problems import problem_reply
 from entrypoints.http.query import read_query
 from entrypoints.http.request_context import RequestContext, path_as_sent
@@ -35,8 +35,6 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CUT_OFF: Final = "the server ended before the request did"
-KEY: Final = "key"
-"""The name of the one path parameter that is not an id but any text."""
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -71,18 +69,9 @@ def _options_handler(path: str, methods: Sequence[Method]) -> HTTPRouteHandler:
 
 
 def _handler(operation: Operation, services: Services) -> HTTPRouteHandler:
-    answer = _answer_read if operation.command is None else _answer_command
-
     async def handle(request: AnyRequest) -> Reply:
-        context = RequestContext.of(request.scope)
-        try:
-            return await answer(operation, await _admit(operation, services, request, context), request, context)
-        except Exception as error:
-            # Whatever it is, the merchant gets a problem document.
-            return problem_reply(error, context)
-        except asyncio.CancelledError:
-            # The server ends, and the time that it gives to requests under way is over. This is the last of them.
-            return problem_reply(OutcomeUnknown(CUT_OFF) if context.begun else Unavailable(CUT_OFF), context)
+        scope: HTTPScope = request.scope
+        return await answer(operation, services, scope, request.receive, scope["path_params"])
 
     # The Reply has the status; Litestar only wants one with which a handler may return something.
     declared = route(
@@ -95,7 +84,25 @@ def _handler(operation: Operation, services: Services) -> HTTPRouteHandler:
     return declared(handle)
 
 
-async def _admit(operation: Operation, services: Services, request: AnyRequest, context: RequestContext) -> Call:
+async def answer(
+    operation: Operation, services: Services, scope: HTTPScope, receive: Receive, ids: Mapping[str, str]
+) -> Reply:
+    """Return the answer to one request for a call; `ids` are in its path. Raises nothing."""
+    context = RequestContext.of(scope)
+    answer = _answer_read if operation.command is None else _answer_command
+    try:
+        return await answer(operation, await _admit(operation, services, scope, ids, context), receive, context)
+    except Exception as error:
+        # Whatever it is, the merchant gets a problem document.
+        return problem_reply(error, context)
+    except asyncio.CancelledError:
+        # The server ends, and the time that it gives to requests under way is over. This is the last of them.
+        return problem_reply(OutcomeUnknown(CUT_OFF) if context.begun else Unavailable(CUT_OFF), context)
+
+
+async def _admit(
+    operation: Operation, services: Services, scope: HTTPScope, ids: Mapping[str, str], context: RequestContext
+) -> Call:
     caller = None
     if operation.access != "public":
         caller = await authenticate(services, context)
@@ -106,47 +113,43 @@ async def _admit(operation: Operation, services: Services, request: AnyRequest, 
     return Call(
         services=services,
         admitted=caller,
-        connection=request.scope,
+        connection=scope,
         context=context,
-        ids=_ids(request),
-        query=read_query(request.scope["query_string"], operation.parameters),
+        ids={KEY: _key_of_path(operation, scope)} if KEY in ids else _checked(ids),
+        query=read_query(scope["query_string"], operation.parameters),
     )
 
 
-def _ids(request: AnyRequest) -> Mapping[str, str]:
-    ids: dict[str, str] = request.scope["path_params"]
-    if KEY in ids:
-        return {KEY: _key_of_path(request)}
+def _checked(ids: Mapping[str, str]) -> Mapping[str, str]:
     for id in ids.values():
         if _ID.fullmatch(id) is None:
             raise NotFound("There is nothing with this id.")
     return ids
 
 
-def _key_of_path(request: AnyRequest) -> str:
+def _key_of_path(operation: Operation, scope: HTTPScope) -> str:
     """Return the last part of the path as it was sent: an idempotency key may hold slashes and blanks."""
-    raw = path_as_sent(request.scope).removesuffix(b"/")
-    operation: Operation = request.route_handler.opt[OPERATION]
+    raw = path_as_sent(scope).removesuffix(b"/")
     parts_before = operation.path.partition("{")[0].count("/")
     return unquote_to_bytes(raw.split(b"/", parts_before)[-1]).decode("latin-1")
 
 
-async def _answer_command(operation: Operation, call: Call, request: AnyRequest, context: RequestContext) -> Reply:
+async def _answer_command(operation: Operation, call: Call, receive: Receive, context: RequestContext) -> Reply:
     assert operation.command is not None
     sent: dict[str, Json] = {}
-    body = await read_body(request.receive, context)
+    body = await read_body(receive, context)
     if body or operation.needs_body:
         check_content_type(context)
         sent = parse_object(body)
     check = None if operation.check is None else partial(operation.check, call)
     struct = convert(sent, operation.body, check)
     if operation.once:
-        call.once = _once(operation, call, request, sent)
+        call.once = _once(operation, call, sent)
     context.begun = True
     return _told(operation, await operation.command(call, struct))
 
 
-def _once(operation: Operation, call: Call, request: AnyRequest, sent: Mapping[str, Json]) -> Once | None:
+def _once(operation: Operation, call: Call, sent: Mapping[str, Json]) -> Once | None:
     """Return what makes this request one with its repetitions, or None; raise Invalid (`invalid_idempotency_key`)."""
     given = call.context.all(b"idempotency-key")
     if not given:
@@ -154,7 +157,7 @@ def _once(operation: Operation, call: Call, request: AnyRequest, sent: Mapping[s
     if len(given) > 1:
         fault = Fault(field="Idempotency-Key", code="duplicate_header", message="Is given more than once.")
         raise Invalid([fault], code="invalid_idempotency_key")
-    route = f"{operation.method} {request.scope['path'].rstrip('/')}"
+    route = f"{operation.method} {call.connection['path'].rstrip('/')}"
     return Once(
         key=parse_key(given[0]),
         route=route,
@@ -174,8 +177,8 @@ def _told(operation: Operation, answer: Answer | None) -> Reply:
     return reply
 
 
-async def _answer_read(operation: Operation, call: Call, request: AnyRequest, context: RequestContext) -> Reply:
-    path = f"{request.scope['path'].rstrip('/')}/"
+async def _answer_read(operation: Operation, call: Call, _receive: Receive, context: RequestContext) -> Reply:
+    path = f"{call.connection['path'].rstrip('/')}/"
     if_none_match = context.all(b"if-none-match")
     if not operation.cached:
         body, _ = await _read(operation, call, path)

@@ -24,6 +24,7 @@ _LOOKED_AT: Final = frozenset(
         b"content-encoding",
         b"content-length",
         b"content-type",
+        b"host",
         b"idempotency-key",
         b"if-none-match",
         b"x-forwarded-for",
