@@ -11,7 +11,7 @@ from payments_core.event import API_VERSION, Event, EventType
 from payments_core.idempotency import Record
 from payments_core.ids import EventId
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
-from payments_core.money import Money
+from payments_core.money import format_minor
 from payments_core.refund import Refund
 from payments_core.transaction import Failure, Transaction
 from payments_core.values import Json, format_time
@@ -78,10 +78,6 @@ def payment_key(key: PaymentKey) -> JsonObject:
 def transaction(transaction: Transaction, refunds: Sequence[Refund] = ()) -> JsonObject:
     """Describe a transaction with its latest refunds, the newest first."""
     currency = transaction.amount.currency
-
-    def text(amount_minor: int) -> str:
-        return Money(amount_minor=amount_minor, currency=currency).format()
-
     return {
         "id": transaction.id,
         "livemode": transaction.livemode,
@@ -89,9 +85,9 @@ def transaction(transaction: Transaction, refunds: Sequence[Refund] = ()) -> Jso
         "status_reason": None if transaction.status_reason is None else str(transaction.status_reason),
         "amount": transaction.amount.format(),
         "currency": currency.code,
-        "amount_refunded": text(transaction.refunded_minor),
-        "amount_refund_pending": text(transaction.refund_pending_minor),
-        "amount_refundable": text(transaction.refundable_minor),
+        "amount_refunded": format_minor(transaction.refunded_minor, currency),
+        "amount_refund_pending": format_minor(transaction.refund_pending_minor, currency),
+        "amount_refundable": format_minor(transaction.refundable_minor, currency),
         "description": transaction.description,
         "reference": transaction.reference,
         "customer_reference": transaction.customer_reference,

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from payments_core.errors import Fault, Invalid, KeyReused
 from payments_core.ids import MerchantId
-from payments_core.values import Json, canonical_json
+from payments_core.values import Json, canonical_text
 
 KEY_LENGTH_MAX: Final = 255
 KEPT: Final = timedelta(hours=72)
 TURN_WAIT_SECONDS: Final = 5.0
 FIELDS_NAMED_MAX: Final = 20
+FIELD_DIGEST_LENGTH: Final = 32
+"""In hexadecimal digits."""
+SCOPES_KEPT_MAX: Final = 256
+"""Sets of scopes whose text is kept: there are as many as credentials differ."""
 SCOPES_FIELD: Final = "the credential's scopes"
 
 
@@ -68,10 +72,41 @@ def fingerprint(secret: bytes, *, route: str, body: Mapping[str, Json], scopes: 
     merchant is not given it again. The field digests are keyed, so that a guess of a short value cannot be checked
     against a stolen record; the whole is not, so that a rotated secret leaves twins equal.
     """
-    fields = {**body, SCOPES_FIELD: sorted(scopes)}
-    whole = hashlib.sha256(route.encode() + b"\0" + canonical_json(fields))
-    keyed = {name: hmac.digest(secret, canonical_json([name, value]), hashlib.sha256) for name, value in fields.items()}
-    return Fingerprint(digest=whole.hexdigest(), fields={name: digest.hex()[:32] for name, digest in keyed.items()})
+    # Each value is written once: both digests are over canonical JSON, of the whole and of each `[name, value]`.
+    texts = {name: canonical_text(value) for name, value in body.items()}
+    texts[SCOPES_FIELD] = _scopes_text(frozenset(scopes))
+    names = {name: canonical_text(name) for name in texts}
+    whole = ",".join([f"{names[name]}:{texts[name]}" for name in sorted(texts)])
+    keyed = _keyed_by(secret)
+    return Fingerprint(
+        digest=hashlib.sha256(f"{route}\0{{{whole}}}".encode()).hexdigest(),
+        fields={name: keyed.digest(f"[{names[name]},{text}]")[:FIELD_DIGEST_LENGTH] for name, text in texts.items()},
+    )
+
+
+class _Keyed:
+    """HMAC-SHA256 (RFC 2104) of many short texts with one key: a third of the time of `hmac.digest`."""
+
+    def __init__(self, key: bytes) -> None:
+        block_bytes = hashlib.sha256().block_size
+        padded = (hashlib.sha256(key).digest() if len(key) > block_bytes else key).ljust(block_bytes, b"\0")
+        self._inner = hashlib.sha256(bytes(byte ^ 0x36 for byte in padded))
+        self._outer = hashlib.sha256(bytes(byte ^ 0x5C for byte in padded))
+
+    def digest(self, text: str) -> str:
+        """Return hexadecimal digits."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text.encode())
+        outer.update(inner.digest())
+        return outer.hexdigest()
+
+
+_keyed_by: Final = lru_cache(maxsize=1)(_Keyed)
+
+
+@lru_cache(maxsize=SCOPES_KEPT_MAX)
+def _scopes_text(scopes: frozenset[str]) -> str:
+    return canonical_text(sorted(scopes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

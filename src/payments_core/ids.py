@@ -34,6 +34,7 @@ SEED_BYTES: Final = 32
 
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
+_SHIFTS: Final = range(10 * (BODY_LENGTH // 2 - 1), -1, -10)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -45,11 +46,7 @@ def microseconds(at: datetime) -> int:
 
 def _encode(number: int) -> str:
     """Return 130 bits as 26 characters."""
-    pairs = [""] * (BODY_LENGTH // 2)
-    for index in range(BODY_LENGTH // 2 - 1, -1, -1):
-        pairs[index] = _PAIRS[number & 1023]
-        number >>= 10
-    return "".join(pairs)
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def lowest_id(prefix: str, at: datetime, *, shift: timedelta = timedelta(0)) -> str:

@@ -28,8 +28,14 @@ def _base62(number: int, length: int) -> str:
     return "".join(reversed(characters))
 
 
+_PAIRS: Final = [a + b for a in _BASE62 for b in _BASE62]
+
+
 def _checksum(text: str) -> str:
-    return _base62(zlib.crc32(text.encode()), _CHECK_LENGTH)
+    # By pairs: it is made for each request.
+    rest, last = divmod(zlib.crc32(text.encode()), 62**2)
+    first, middle = divmod(rest, 62**2)
+    return _PAIRS[first] + _PAIRS[middle] + _PAIRS[last]
 
 
 def _make(kind: str, livemode: bool, random: bytes) -> str:

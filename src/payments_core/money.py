@@ -145,11 +145,7 @@ class Money:
 
     def format(self) -> str:
         """Return the amount with exactly the currency's decimals; what `parse` reads back."""
-        exponent = self.currency.exponent
-        if exponent == 0:
-            return str(self.amount_minor)
-        digits = str(self.amount_minor).zfill(exponent + 1)
-        return f"{digits[:-exponent]}.{digits[-exponent:]}"
+        return format_minor(self.amount_minor, self.currency)
 
     def __add__(self, other: Self) -> Self:
         self._same_currency(other)
@@ -176,6 +172,15 @@ class Money:
     def _same_currency(self, other: Self) -> None:
         if self.currency != other.currency:
             raise CurrencyMismatch(f"{self.currency.code} and {other.currency.code} don't mix.")
+
+
+def format_minor(amount_minor: int, currency: Currency, /) -> str:
+    """Return minor units that are not negative with exactly the currency's decimals, as `Money.format` does."""
+    exponent = currency.exponent
+    if exponent == 0:
+        return str(amount_minor)
+    digits = str(amount_minor).zfill(exponent + 1)
+    return f"{digits[:-exponent]}.{digits[-exponent:]}"
 
 
 def allocate(total: Money, weights: Sequence[int], /) -> list[Money]:

@@ -14,19 +14,32 @@ Encode = Callable[[Json], bytes]
 """Write plain values as compact UTF-8 JSON, keys in the order given."""
 
 
+# Made once: `json.dumps` makes one for each call.
+_write: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+_write_sorted: Final = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True
+).encode
+
+
 def encode_json(value: Json) -> bytes:
     """Write plain values as compact UTF-8 JSON with the standard library."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    return _write(value).encode()
+
+
+def canonical_text(value: Json) -> str:
+    """Write plain values so that equal values give equal texts: keys sorted, no blanks."""
+    return _write_sorted(value)
 
 
 def canonical_json(value: Json) -> bytes:
-    """Write plain values so that equal values give equal bytes: keys sorted, no blanks."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, sort_keys=True).encode()
+    """Return `canonical_text` in UTF-8."""
+    return canonical_text(value).encode()
 
 
 def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds and `Z`."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Several times as fast as strftime; what is cut off is "+00:00".
+    return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
 
 
 class Unset(Enum):

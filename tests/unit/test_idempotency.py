@@ -1,13 +1,16 @@
 """Idempotency keys: their form, and what counts as the same request."""
 
+import hashlib
+import hmac
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import pytest
 
 from payments_core.errors import Invalid, KeyReused
-from payments_core.idempotency import Once, Record, check_same, fingerprint, parse_key
+from payments_core.idempotency import SCOPES_FIELD, Once, Record, check_same, fingerprint, parse_key
 from payments_core.ids import MerchantId
-from payments_core.values import Json
+from payments_core.values import Json, canonical_json
 
 SECRET = b"f" * 32
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -82,3 +85,16 @@ def test_a_key_that_was_used_for_another_route_says_which() -> None:
 def test_values_that_only_look_alike_make_another_request(one: Json, other: Json) -> None:
     with pytest.raises(KeyReused):
         check_same(record(once({"a": one})), once({"a": other}))
+
+
+@pytest.mark.parametrize("secret", [b"short", b"s" * 64, b"longer than a block" * 5])
+@pytest.mark.parametrize("body", [{}, {"b": "ß\u2028", "a": {"y": [1, None], "x": '"'}, "ä": True}])
+def test_the_digests_are_those_of_canonical_json_whole_and_field_by_field(
+    secret: bytes, body: Mapping[str, Json]
+) -> None:
+    made = fingerprint(secret, route="POST /é", body=body, scopes={"b:read", "a:read"})
+    fields = {**body, SCOPES_FIELD: ["a:read", "b:read"]}
+    assert made.digest == hashlib.sha256("POST /é".encode() + b"\0" + canonical_json(fields)).hexdigest()
+    assert made.fields == {
+        name: hmac.digest(secret, canonical_json([name, value]), "sha256").hex()[:32] for name, value in fields.items()
+    }
