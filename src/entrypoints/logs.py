@@ -5,15 +5,18 @@ Nothing logs a body, a header or a parameter; what is logged of a request is its
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from contextvars import ContextVar
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from entrypoints.settings import Settings
+from payments_core.values import format_time
 
 request_id: Final[ContextVar[str | None]] = ContextVar("request_id", default=None)
 """The id of the request that is being worked on, for each line that is logged meanwhile."""
@@ -52,7 +55,7 @@ def set_up_logs(settings: Settings) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    formatter = structlog.stdlib.ProcessorFormatter(
+    formatter = (_Lines if as_json else structlog.stdlib.ProcessorFormatter)(
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_ending(as_json=as_json)],
     )
@@ -62,6 +65,34 @@ def set_up_logs(settings: Settings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level.upper())
     _bring_in_libraries(settings)
+
+
+_STANDARD: Final = frozenset(vars(logging.makeLogRecord({})))
+"""What every record has; all else was said by whoever logged it."""
+_encode: Final = json.JSONEncoder(default=repr).encode
+
+
+class _Lines(structlog.stdlib.ProcessorFormatter):
+    """Writes the lines of plain loggers by itself, among them one for each request.
+
+    The processors would write the same in several times the time, a quarter of what a request takes.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        if isinstance(record.msg, dict) or record.exc_info or record.stack_info:
+            return super().format(record)
+        line: dict[str, object] = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "timestamp": format_time(datetime.fromtimestamp(record.created, UTC)),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        id = request_id.get()
+        if id is not None:
+            line.setdefault("request_id", id)
+        return _encode(line)
 
 
 def _bring_in_libraries(settings: Settings) -> None:

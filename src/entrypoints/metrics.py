@@ -23,6 +23,8 @@ class Metrics:
         self._requests = self._histogram(
             "payments_http_request_seconds", "Seconds for each HTTP request.", "route", "method", "status"
         )
+        # Few: routes and methods come from lists, statuses are ours. The library would check and write each anew.
+        self._series: dict[tuple[str, str, int], Histogram] = {}
         self._jobs = self._counter("payments_jobs", "Ends of tries at a job, by its kind.", "kind", "outcome")
         self._deliveries = self._counter("payments_deliveries", "Attempts to deliver a webhook.", "outcome")
         self._gateway = self._counter("payments_gateway_answers", "What gateways said.", "gateway", "outcome")
@@ -36,7 +38,10 @@ class Metrics:
     def request_done(self, route: str, method: str, status: int, seconds: float) -> None:
         """Count one HTTP request. `route` is the template (`/api/refunds/{id}`), never the path."""
         known = method if method in METHODS else "other"
-        self._requests.labels(route, known, str(status)).observe(seconds)
+        series = self._series.get((route, known, status))
+        if series is None:
+            series = self._series[route, known, status] = self._requests.labels(route, known, str(status))
+        series.observe(seconds)
 
     def job_ended(self, kind: str, outcome: str) -> None:
         """Count one try at a job, by how it ended (`payments_core.worker.End`)."""

@@ -319,6 +319,20 @@ class TestLogs:
         assert first["logger"] == "payments_core.worker"
         assert (second["event"], "request_id" in second) == ("started", False)
 
+    def test_keep_what_was_said_beside_the_words(self, capsys: pytest.CaptureFixture[str]) -> None:
+        set_up_logs(Settings())
+        logging.getLogger("entrypoints").info("answered", extra={"status": 200, "request_id": "req_1", "odd": {1}})
+        line = json.loads(capsys.readouterr().err)
+        assert datetime.fromisoformat(line.pop("timestamp")).tzinfo is not None
+        assert line == {
+            "event": "answered",
+            "level": "info",
+            "logger": "entrypoints",
+            "status": 200,
+            "request_id": "req_1",
+            "odd": "{1}",
+        }
+
     def test_are_for_people_where_that_is_asked(self, capsys: pytest.CaptureFixture[str]) -> None:
         set_up_logs(Settings(log_format="console"))
         logging.getLogger("payments_core").warning("slow")
