@@ -6,13 +6,9 @@ Who asks alone waits for nobody, and who stops waiting stops nobody else's look-
 
 from __future__ import annotations
 
-import asyncio
-import contextvars
 import re
 from collections.abc import Mapping, Sequence
-from copy import copy
 from functools import lru_cache
-from itertools import islice
 from typing import Final, TypeAlias
 
 from sqlalchemy import Executable, Table, and_, select
@@ -21,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from adapters.postgres.errors import translated
 from adapters.postgres.running import Row, Run, document, driver_of
 from adapters.postgres.statements import ROWS, given_rows
+from payments_core.gathered import Gathered
 
 KEYS_MAX: Final = 500
 """Keys looked up in one round trip."""
@@ -71,48 +68,18 @@ class Lookups:
 
     def __init__(self, single: AsyncEngine) -> None:
         self._single: Final = single
-        self._waiting: dict[tuple[By, Key], list[asyncio.Future[Sequence[Row]]]] = {}
-        self._running: asyncio.Task[None] | None = None
+        self._gathered: Final = Gathered(self._look_up, keys_max=KEYS_MAX)
 
     async def rows(self, by: By, key: Key) -> Sequence[Row]:
         """Return the rows of `by`'s table under a key. Raises Unavailable."""
         if not _is_storable(key):
             return ()
-        answer: asyncio.Future[Sequence[Row]] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault((by, key), []).append(answer)
-        if self._running is None:
-            # In no request's context, as it looks up for all.
-            self._running = asyncio.create_task(self._run(), context=contextvars.Context())
-        return await answer
+        return await self._gathered.get((by, key)) or ()
 
-    async def _run(self) -> None:
-        try:
-            while self._waiting:
-                taken = {one: self._waiting.pop(one) for one in list(islice(self._waiting, KEYS_MAX))}
-                found = await self._found(list(taken))
-                for one, answers in taken.items():
-                    for answer in answers:
-                        _tell(answer, found if isinstance(found, Exception) else found.get(one, ()))
-        finally:
-            self._running = None
-
-    async def _found(self, asked: Sequence[tuple[By, Key]]) -> Mapping[tuple[By, Key], Sequence[Row]] | Exception:
+    async def _look_up(self, asked: Sequence[tuple[By, Key]]) -> Mapping[tuple[By, Key], Sequence[Row]]:
         wanted: dict[By, list[Key]] = {}
         for by, key in asked:
             wanted.setdefault(by, []).append(key)
-        try:
-            with translated():
-                async with driver_of(self._single) as driver:
-                    return await look_up(driver.run, wanted)
-        except Exception as error:
-            return error
-
-
-def _tell(answer: asyncio.Future[Sequence[Row]], found: Sequence[Row] | Exception) -> None:
-    """Give the answer to who still waits; an error to each its own, as each adds to its trace."""
-    if answer.done():
-        return
-    if isinstance(found, Exception):
-        answer.set_exception(copy(found))
-    else:
-        answer.set_result(found)
+        with translated():
+            async with driver_of(self._single) as driver:
+                return await look_up(driver.run, wanted)

@@ -23,9 +23,10 @@ from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
 from adapters.postgres.oversight import PostgresOversight
 from adapters.postgres.read_back import was_written
+from adapters.postgres.revisions import Revisions
 from adapters.postgres.running import Row, driver_of, on_connection
 from adapters.postgres.unit import PostgresUnit
-from adapters.postgres.views import PostgresView, open_view, read_revision
+from adapters.postgres.views import PostgresView, open_view
 from payments_core.errors import OutcomeUnknown, Unavailable
 from payments_core.ids import MerchantId
 from payments_core.ports import Begin, UnitOfWork, Vault
@@ -49,6 +50,7 @@ class PostgresStore:
         self._kinds: Final = kinds(vault)
         self._lookups: Final = Lookups(self._single)
         self._commits: Final = GroupCommit(self._commit)
+        self._revisions: Final = Revisions(self._single)
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
@@ -179,6 +181,4 @@ class PostgresStore:
 
     async def revision(self, merchant: MerchantId, /) -> int:
         """Return the merchant's revision, or raise NotFound."""
-        with translated():
-            async with self._single.connect() as connection:
-                return await read_revision(connection, merchant)
+        return await self._revisions.of(merchant)

@@ -1,0 +1,77 @@
+"""Revisions that many requests ask for at once, on a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from adapters.postgres import PostgresStore, create_engine
+from adapters.security.vault import AeadVault
+from payments_core.errors import NotFound
+from payments_core.ids import MerchantId
+from payments_core.testing.builders import a_transaction
+from payments_core.testing.subject import open_shop, put
+
+READERS = 200
+COMMITS = 20
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+def store(engine: AsyncEngine) -> PostgresStore:
+    return PostgresStore(engine, vault=AeadVault([b"k" * 32], entropy=os.urandom))
+
+
+async def test_many_readers_share_few_statements_and_each_gets_its_own(
+    store: PostgresStore, engine: AsyncEngine
+) -> None:
+    shops = [await open_shop(store) for _ in range(5)]
+    for number, shop in enumerate(shops):
+        for _ in range(number):
+            await put(store, a_transaction(shop.key))
+    merchants = [shop.merchant.id for shop in shops]
+    alone = [await store.revision(merchant) for merchant in merchants]
+    assert len(set(alone)) == len(shops)
+    statements: list[str] = []
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *of: statements.append(of[2]))
+    read = await asyncio.gather(*(store.revision(merchants[turn % 5]) for turn in range(READERS)))
+    assert read == [alone[turn % 5] for turn in range(READERS)]
+    assert len(statements) <= 2
+
+
+async def test_nobody_has_no_revision_and_takes_none_from_others(store: PostgresStore) -> None:
+    shop = await open_shop(store)
+    nobody = MerchantId("mer_nobody")
+    found = await asyncio.gather(store.revision(nobody), store.revision(shop.merchant.id), return_exceptions=True)
+    assert isinstance(found[0], NotFound)
+    assert isinstance(found[1], int)
+
+
+async def test_a_reader_that_begins_after_a_commit_sees_it_however_many_read(store: PostgresStore) -> None:
+    shop = await open_shop(store)
+    done = asyncio.Event()
+
+    async def read_on() -> None:
+        while not done.is_set():
+            await store.revision(shop.merchant.id)
+
+    crowd = [asyncio.create_task(read_on()) for _ in range(20)]
+    last = await store.revision(shop.merchant.id)
+    for _ in range(COMMITS):
+        await put(store, a_transaction(shop.key))
+        now = await store.revision(shop.merchant.id)
+        assert now > last
+        last = now
+    done.set()
+    await asyncio.gather(*crowd)
