@@ -16,7 +16,7 @@ from importlib.metadata import version
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
-import httpx
+import aiohttp
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -425,7 +425,6 @@ class TestReceiversThatMisbehave:
             b"220 smtp.example.com ESMTP ready\r\n",
             b"+OK\r\n",
             b"\x15\x03\x03\x00\x02\x02\x46",
-            b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 0\r\n\r\n",
         ],
     )
     async def test_an_answer_that_is_no_http_or_ends_too_soon_is_a_protocol_failure(
@@ -433,6 +432,10 @@ class TestReceiversThatMisbehave:
     ) -> None:
         async with receiver(answering(answer)) as there:
             await unreached(notifier, there.url, "protocol")
+
+    async def test_a_reason_in_any_bytes_is_not_read(self, notifier: HttpNotifier) -> None:
+        async with receiver(answering(b"HTTP/1.1 200 \xff\xfe\r\nContent-Length: 0\r\n\r\n")) as there:
+            assert (await answered(notifier, there.url)).status_code == 200
 
     async def test_a_port_where_nobody_listens_is_no_connection(self, notifier: HttpNotifier) -> None:
         async with receiver(OK) as gone:
@@ -497,7 +500,7 @@ class TestWhereItMayGo:
             guard = AddressGuard(allow_http=True, ports=frozenset({there.port}))
             client = GuardedClient(guard, addresses(), connect_timeout_seconds=1.0, unsent_timeout_seconds=1.0)
             async with aclosing(client):
-                with pytest.raises(httpx.HTTPError) as caught:
+                with pytest.raises(aiohttp.ClientError) as caught:
                     async with client.post(f"http://{host}:{there.port}/", headers={}, body=b"{}"):
                         raise AssertionError("the socket must not have been made")
         assert explain(caught.value).code == "blocked_address"

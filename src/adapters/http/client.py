@@ -1,7 +1,7 @@
-"""An HTTP client for addresses that strangers choose: httpx requests over aiohttp connections that the guard sees.
+"""An HTTP client for addresses that strangers choose: aiohttp, with connections that the guard sees.
 
-Only the transport of httpx is used, not its client: that adds what must not be here (cookies kept between merchants,
-redirects, proxies and passwords from the environment, decoding of bodies).
+What must not be here is switched off: cookies kept between merchants, redirects, proxies and passwords from the
+environment, decoding of bodies.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from typing import Final, cast
 import aiohttp
 import httpx
 from aiohttp.client_proto import ResponseHandler
-from httpx_aiohttp import AiohttpTransport
 
+from adapters.http.destination import destination_of
 from adapters.http.failure import AddressRefused, AnswerTooLarge
 from adapters.http.guard import AddressGuard
 from adapters.http.resolver import GuardedResolver, Lookup
@@ -94,33 +94,31 @@ class GuardedClient:
         """
         self._guard = guard
         self._look_up = look_up
-        self._timeouts = {"connect": connect_timeout_seconds, "pool": connect_timeout_seconds}
+        self._timeout = aiohttp.ClientTimeout(connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds)
         self._unsent_timeout_milliseconds = round(unsent_timeout_seconds * 1000)
         self._tls = tls or httpx.create_ssl_context()
-        # aiohttp tells neither the resolver nor the socket factory the scheme: hence a transport for each.
-        self._transports = {scheme: self._transport(scheme) for scheme in ("http", "https")}
+        # aiohttp tells neither the resolver nor the socket factory the scheme: hence a session for each.
+        self._sessions: dict[str, aiohttp.ClientSession] = {}
 
     @asynccontextmanager
-    async def post(self, url: str, *, headers: Mapping[str, str], body: bytes) -> AsyncGenerator[httpx.Response]:
+    async def post(
+        self, url: str, *, headers: Mapping[str, str], body: bytes
+    ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Send the body and yield the answer once its head is there; the connection ends with the block.
 
-        The body of the answer is as sent, nothing is decoded: read it with `aiter_raw`. Raises what
-        `failure.explain` explains.
+        The body of the answer is as sent, nothing is decoded. Raises what `failure.explain` explains, and `UrlRefused`.
         """
-        request = httpx.Request("POST", url, headers=headers, content=body, extensions={"timeout": self._timeouts})
-        response = await self._transports[request.url.scheme].handle_async_request(request)
-        try:
+        dialled = destination_of(url).url
+        session = self._sessions.get(dialled.scheme)
+        if session is None:
+            session = self._sessions[dialled.scheme] = self._session(dialled.scheme)
+        async with session.post(dialled, headers=headers, data=body, allow_redirects=False) as response:
             yield response
-        finally:
-            await response.aclose()
 
     async def aclose(self) -> None:
         """End the sessions, and with them every connection that is still open."""
-        for transport in self._transports.values():
-            await transport.aclose()
-
-    def _transport(self, scheme: str) -> AiohttpTransport:
-        return AiohttpTransport(verify=self._tls, client=lambda: self._session(scheme))
+        for session in self._sessions.values():
+            await session.close()
 
     def _session(self, scheme: str) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
@@ -138,6 +136,7 @@ class GuardedClient:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
+            timeout=self._timeout,
             trust_env=False,
             max_line_size=HEAD_LINE_BYTES_MAX,
             max_field_size=HEAD_LINE_BYTES_MAX,

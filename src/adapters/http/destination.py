@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -13,6 +14,9 @@ from yarl import URL
 URL_CHARACTERS_MAX: Final = 2_048
 HOST_CHARACTERS_MAX: Final = 253
 """RFC 1035, section 2.3.4: 255 octets on the wire are 253 characters of text."""
+
+KEPT_MAX: Final = 1_000
+"""Readings of URLs that are kept, as each event for an endpoint would need its URL read again."""
 
 _URI_CHARACTERS: Final = re.compile(r"(?:[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=]|%[0-9A-Fa-f]{2})*")
 """RFC 3986, section 2. ASCII alone: IDNA has variants that disagree, and some of them turn full-width digits
@@ -41,18 +45,20 @@ class BeginningRefused(UrlRefused):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where a request goes. `address` is None for a host that has to be resolved first."""
+    """Where a request goes: `url` as it is dialled. `address` is None for a host that has to be resolved first."""
 
+    url: URL
     scheme: str
     host: str
     port: int
     address: IPv4Address | IPv6Address | None
 
 
+@lru_cache(maxsize=KEPT_MAX)
 def destination_of(url: str) -> Destination:
     """Return what the client will dial for this URL, or raise UrlRefused.
 
-    httpx parses the text and yarl parses what httpx prints, as the transport does, so that the guard judges the
+    httpx parses the text and yarl parses what httpx prints. That is what the client dials, so that the guard judges the
     host that is dialled and no other reading of the same text.
     """
     _refuse_ambiguous(url)
@@ -63,7 +69,7 @@ def destination_of(url: str) -> Destination:
         raise UrlRefused("the URL cannot be read") from error
     if not host or port is None:
         raise UrlRefused("the URL has no host")
-    return Destination(scheme=dialled.scheme, host=host, port=port, address=_address_of(host))
+    return Destination(url=dialled, scheme=dialled.scheme, host=host, port=port, address=_address_of(host))
 
 
 def _refuse_ambiguous(url: str) -> None:

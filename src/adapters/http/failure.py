@@ -45,8 +45,7 @@ _TOO_MANY_HEADERS: Final = "Too many headers"
 def explain(error: BaseException) -> Failure:
     """Say what the client's exception means.
 
-    httpx-aiohttp turns nearly every connection error into `httpx.ConnectTimeout` (a refused connection and a
-    bad certificate among them), so the answer comes from the causes behind it, never from the outer type.
+    aiohttp wraps what the guard raised, so the answer comes from the causes behind it first.
     """
     causes = list(_causes(error))
     for cause in causes:

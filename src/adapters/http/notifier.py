@@ -11,7 +11,6 @@ from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-import httpx
 
 from adapters.http.answer import ANSWER_BYTES_MAX, retry_after_seconds
 from adapters.http.client import GuardedClient
@@ -95,8 +94,8 @@ class HttpNotifier:
             except TimeoutError:
                 seconds = f"{self._total_timeout_seconds:g}"
                 failure = Failure(code="timeout", message=f"no complete answer within {seconds} seconds")
-            except (httpx.HTTPError, aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
-                # ValueError: httpx-aiohttp raises UnicodeError on a reason phrase that isn't UTF-8, for one;
+            except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:
+                # ValueError: of an answer that aiohttp cannot read, for one;
                 # RuntimeError: uvloop, in place of OSError, on a connection that is just closing.
                 failure = explain(error)
             else:
@@ -118,12 +117,12 @@ class HttpNotifier:
         }
         async with self._client.post(notification.url, headers=headers, body=notification.body) as response:
             body = await _read(response)
-            return response.status_code, response.headers.get("Retry-After"), body
+            return response.status, response.headers.get("Retry-After"), body
 
 
-async def _read(response: httpx.Response) -> bytes:
+async def _read(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
-    async for chunk in response.aiter_raw():
+    async for chunk in response.content.iter_any():
         body += chunk
         if len(body) >= ANSWER_BYTES_MAX:
             break
