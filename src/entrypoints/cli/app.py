@@ -17,7 +17,7 @@ from entrypoints.cli.jobs.command import jobs
 from entrypoints.cli.listen.command import listen
 from entrypoints.cli.merchant import merchant
 from entrypoints.cli.migrate import migrate_command
-from entrypoints.cli.serve import serve
+from entrypoints.cli.serve.command import serve
 from entrypoints.cli.shell import shell
 from entrypoints.cli.up.command import up
 from entrypoints.cli.verify.command import verify
@@ -29,6 +29,11 @@ DEBUG: Final = "payments.debug"
 
 def _note_debug(ctx: click.Context, _parameter: click.Parameter, debug: bool) -> None:
     ctx.meta[DEBUG] = debug or ctx.meta.get(DEBUG, False)
+
+
+def debug_is_on() -> bool:
+    """Say whether the command that runs was told to show tracebacks."""
+    return bool(click.get_current_context().meta.get(DEBUG))
 
 
 def with_debug(command: click.Command) -> click.Command:

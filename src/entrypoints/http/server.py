@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
+import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final, TypeAlias
@@ -45,6 +46,50 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         listener.close()
         raise AddressUnusable(_why(error, host, port)) from error
+    listener.setblocking(False)
+    return listener
+
+
+def bind_several(host: str, port: int, *, sockets: int) -> list[socket.socket]:
+    """Return sockets that listen on one host and port (0: any free one), or raise AddressUnusable.
+
+    Where the kernel can, it spreads connections over them evenly; otherwise all are one, and who accepts first has the
+    connection. A connection stays with its socket until that is accepted or every holder of the socket has closed it.
+    """
+    first = bind(host, port)
+    listeners = [first]
+    try:
+        while len(listeners) < sockets:
+            listeners.append(_beside(first) if sys.platform == "linux" else first.dup())
+    except OSError as error:
+        for listener in listeners:
+            listener.close()
+        raise AddressUnusable(_why(error, host, port)) from error
+    return listeners
+
+
+def _beside(first: socket.socket) -> socket.socket:
+    """Return another socket on the address of the first.
+
+    Only once that has its port alone does it share it, so that a second service on this port is refused as ever.
+    """
+    first.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener = socket.socket(first.family, first.type, first.proto)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(first.getsockname())
+        listener.listen(BACKLOG_CONNECTIONS)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def inherited(descriptor: int) -> socket.socket:
+    """Return the listening socket that the parent of this process has bound."""
+    listener = socket.socket(fileno=descriptor)
     listener.setblocking(False)
     return listener
 
