@@ -20,6 +20,10 @@ WRONG_KEY: Final = (
     "PAYMENTS_SECRET_KEY does not open what is sealed in this database: put the key by which it was sealed behind it, "
     "PAYMENTS_SECRET_KEY=new,old (that of `payments up` is in the file secret_key of its data directory)"
 )
+ROLE_CURE: Final = (
+    "is not set, and nothing else bounds statements behind a pooler: run `payments migrate` as this role, and have the "
+    "pooler make new connections (PgBouncer: RECONNECT)"
+)
 
 now_seconds = time.monotonic
 _looks: Final[set[asyncio.Future[str | None]]] = set()
@@ -54,6 +58,16 @@ def nothing_missing(missing: Callable[[], Awaitable[Sequence[str]]]) -> HealthCh
         return f"the database lacks {', '.join(names)}; run `payments migrate`" if names else None
 
     return _shared(see, "nobody knows which migrations were made", good_for_seconds=SETTLED_FRESH_SECONDS)
+
+
+def nothing_unbounded(unbounded: Callable[[], Awaitable[Sequence[str]]]) -> HealthCheck:
+    """Return the check that the server bounds what is asked of it, where a pooler keeps us from telling it."""
+
+    async def see() -> str | None:
+        names = await unbounded()
+        return f"{', '.join(names)} of the role {ROLE_CURE}" if names else None
+
+    return _shared(see, "nobody knows whether statements are bounded", good_for_seconds=SETTLED_FRESH_SECONDS)
 
 
 def readable(open_a_secret: Callable[[], Awaitable[None]]) -> HealthCheck:

@@ -53,6 +53,9 @@ DISTINCT_CHARACTERS_MIN: Final = 10
 LEASE_SECONDS_MIN: Final = 4
 """With less, a pause of the machine between two heartbeats would look like the end of a worker."""
 LEASE_SECONDS_MAX: Final = 60 * 60
+CONNECTIONS_MIN: Final = 2
+"""One that commits, and one that reads meanwhile."""
+CONNECTIONS_MAX: Final = 1_000
 Needed: TypeAlias = Literal["database_url", "secret_key"]
 NOT_SET: Final[Mapping[Needed, str]] = {
     "database_url": "PAYMENTS_DATABASE_URL is not set: .env.example shows one, and `payments up` brings a Postgres of "
@@ -75,6 +78,9 @@ class Settings:
 
     env: Literal["development", "production"] = "development"
     database_url: str | None = field(default=None, repr=False)
+    database_replica_url: str | None = field(default=None, repr=False)
+    database_pooler: Literal["none", "transaction"] = "none"
+    database_connections: int = 10
     redis_url: str | None = field(default=None, repr=False)
     secret_key: str | None = field(default=None, repr=False)
     webhook_allowed_networks: tuple[Network, ...] = ()
@@ -133,6 +139,9 @@ _URLS_IN_UP: Final = "an embedded server in `up` and `demo`"
 SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="env", default="development", read=one_of("development", "production")),
     Setting(field="database_url", default=_URLS_IN_UP, read=postgres_url),
+    Setting(field="database_replica_url", default="none", read=postgres_url),
+    Setting(field="database_pooler", default="none", read=one_of("none", "transaction")),
+    Setting(field="database_connections", default="10", read=number(CONNECTIONS_MIN, CONNECTIONS_MAX)),
     Setting(field="redis_url", default=_URLS_IN_UP, read=redis_url),
     Setting(field="secret_key", default="made once in the data directory by `up`", read=secret_keys),
     Setting(field="webhook_allowed_networks", default="loopback in `up` and `demo`, else empty", read=networks),

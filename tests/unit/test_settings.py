@@ -40,6 +40,9 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
         ("env", "Production", "production"),
         ("database_url", "postgresql://u:p@h:5432/n", "postgresql://u:p@h:5432/n"),
         ("database_url", "postgresql+psycopg://postgres@/postgres?host=/tmp/x", None),
+        ("database_replica_url", "postgresql://u:p@h:5432/n", None),
+        ("database_pooler", "Transaction", "transaction"),
+        ("database_connections", "25", 25),
         ("redis_url", "unix:///tmp/valkey.sock", "unix:///tmp/valkey.sock"),
         ("secret_key", f"{SECRET},{OTHER}", f"{SECRET},{OTHER}"),
         ("webhook_allowed_networks", "10.0.0.0/8, ::1/128", (ip_network("10.0.0.0/8"), ip_network("::1/128"))),
@@ -74,6 +77,8 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
     ("field", "text", "line"),
     [
         ("env", "staging", '"staging" is not one of development, production'),
+        ("database_pooler", "session", '"session" is not one of none, transaction'),
+        ("database_connections", "1", '"1" is not a number from 2 to 1000'),
         ("metrics_port", "abc", '"abc" is not a number from 0 to 65535'),
         ("metrics_port", "65536", '"65536" is not a number from 0 to 65535'),
         ("metrics_port", "-1", '"-1" is not a number from 0 to 65535'),

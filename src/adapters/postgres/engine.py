@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
@@ -59,8 +60,13 @@ def driver_url(url: str) -> URL:
     return parsed.set(drivername=DRIVER)
 
 
-def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core") -> AsyncEngine:
+def create_engine(
+    url: str, *, bounds: Bounds = BOUNDS, application_name: str = "payments-core", pooled: bool = False
+) -> AsyncEngine:
     """Return an engine for `postgresql://…`, or raise ValueError; it connects when first used.
+
+    `pooled`: a pooler in transaction mode is in between, so that nothing outlives a transaction: no statement is
+    prepared, and the server's bounds are those of the role (see `role.bound_role`).
 
     A connection that was idle for a while is asked for a sign of life before it is handed out, so that those that a
     restart of the server cut are replaced unnoticed. Its owner disposes of it.
@@ -79,7 +85,7 @@ def create_engine(url: str, *, bounds: Bounds = BOUNDS, application_name: str = 
             "async_creator_fn": partial(_connect, bounds),
             "connect_timeout": bounds.connect_seconds,
             "application_name": application_name,
-            "options": _options(target, bounds),
+            **({"prepare_threshold": None} if pooled else {"options": _options(target, bounds)}),
             "keepalives_idle": bounds.unanswered_seconds,
             "keepalives_interval": max(1, bounds.unanswered_seconds // 3),
             "keepalives_count": 3,
@@ -116,15 +122,19 @@ def _ask_the_idle(engine: AsyncEngine, unasked_seconds: float) -> None:
     event.listen(engine.sync_engine, "checkout", ask)
 
 
-def _options(target: URL, bounds: Bounds) -> str:
-    settings = {
+def server_settings(bounds: Bounds) -> Mapping[str, str]:
+    """Return what the server is told to keep these bounds; times are in milliseconds."""
+    return {
         "timezone": "UTC",
         "statement_timeout": _milliseconds(bounds.statement_seconds),
         "lock_timeout": _milliseconds(bounds.lock_seconds),
         "idle_in_transaction_session_timeout": _milliseconds(bounds.idle_in_transaction_seconds),
     }
+
+
+def _options(target: URL, bounds: Bounds) -> str:
     given = target.query.get("options", "")
-    own = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    own = " ".join(f"-c {name}={value}" for name, value in server_settings(bounds).items())
     return f"{own} {given if isinstance(given, str) else ' '.join(given)}".rstrip()
 
 

@@ -19,6 +19,7 @@ from payments_core.errors import Unavailable
 CONNECT_SECONDS: Final = 3
 CAUSES: Final = (
     (("the database system is ",), "it is starting or stopping: try again"),
+    (("unsupported startup parameter",), "a pooler in transaction mode is in between: set PAYMENTS_DATABASE_POOLER"),
     (("sslmode", "SSL", "certificate"), "it and this side do not agree on TLS: look at sslmode"),
     (("pg_hba.conf",), "it does not let this user in from here: look at its pg_hba.conf, and at sslmode"),
     (("password", "authentication", "role "), "it refuses the user name or the password"),

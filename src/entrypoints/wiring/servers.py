@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Final
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
-from adapters.postgres import create_engine
 from adapters.postgres import migrate as migrate_core
 from adapters.postgres.health import lacking, see_server
 from adapters.sandbox.postgres_ledger import PostgresLedger
 from entrypoints.services import DatabaseSeen
 from entrypoints.settings import Settings, needed
+from entrypoints.wiring.database import engine_of, is_pooled
 
 POSTGRES: Final = "postgres"
 VALKEY: Final = "valkey"
@@ -20,7 +20,7 @@ VALKEY: Final = "valkey"
 async def migrate(settings: Settings) -> None:
     """Bring the database up to date, the sandbox's schema included; safe to run at any time. Raises SettingsError."""
     (url,) = needed(settings, "database_url")
-    await migrate_core(url)
+    await migrate_core(url, pooled=is_pooled(settings))
     ledger = PostgresLedger(url)
     try:
         await ledger.prepare()
@@ -31,7 +31,7 @@ async def migrate(settings: Settings) -> None:
 async def missing(settings: Settings) -> list[str]:
     """Return the migrations that the database lacks, the oldest first. Raises SettingsError, Unavailable."""
     (url,) = needed(settings, "database_url")
-    engine = create_engine(url)
+    engine = engine_of(settings, url)
     try:
         return await lacking(engine)
     finally:

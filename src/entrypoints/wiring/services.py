@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -14,8 +13,7 @@ from adapters.http import AddressGuard, HttpNotifier
 from adapters.memory.clock import SystemClock
 from adapters.memory.credentials import CachedCredentials
 from adapters.memory.store import MemoryStore
-from adapters.postgres import PostgresStore, create_engine
-from adapters.postgres.health import lacking, ping
+from adapters.postgres import PostgresStore
 from adapters.sandbox import SandboxBooks, SandboxGateway
 from adapters.sandbox.ledger import Ledger, MemoryLedger
 from adapters.sandbox.postgres_ledger import PostgresLedger
@@ -23,16 +21,17 @@ from adapters.security.keys import SecretKeys
 from adapters.security.passwords import Argon2Passwords
 from adapters.security.tokens import JwtAccessTokens
 from adapters.security.vault import AeadVault
-from entrypoints.checks import always_says, answers, nothing_missing, readable
+from entrypoints.checks import always_says
 from entrypoints.metered import MeteredCache, MeteredGateway, MeteredLimits, MeteredNotifier, NoLimits
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
 from entrypoints.services import HealthCheck, Services
 from entrypoints.setting_types import secret_roots
 from entrypoints.settings import Settings, SettingsError, needed
+from entrypoints.wiring.database import open_database
 from entrypoints.wiring.shared import Shared, alone, over_redis
 from payments_core import Payments, Ports
-from payments_core.ports import Clock, Credentials, Notifier, Passwords
+from payments_core.ports import Clock, Credentials, Notifier, Passwords, Views
 from payments_core.schedules import Schedules
 
 ISSUER: Final = "payments-core"
@@ -69,6 +68,7 @@ async def in_memory(
             keys=_keys(settings.secret_key) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),)),
             clock=clock,
             store=store,
+            views=store,
             credentials=store.credentials,
             passwords=passwords or _argon2(opened, Argon2Passwords(memory_kib=8, iterations=1)),
             gateway=_sandbox(settings, ledger, clock, latency=sandbox_latency_seconds),
@@ -76,6 +76,7 @@ async def in_memory(
             notifier=notifier if notifier is not None else await opened.enter_async_context(_http_notifier(settings)),
             shared=alone(clock, {}),
             vital={"store": always_says(None)},
+            useful={},
         )
 
 
@@ -95,9 +96,7 @@ async def wire(
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         measured = opened.enter_context(sharing_metrics(settings)) if serves_metrics else None
-        engine = create_engine(url)
-        opened.push_async_callback(engine.dispose)
-        store = PostgresStore(engine, vault=AeadVault(keys.derive("vault"), entropy=os.urandom))
+        database = open_database(settings, url, AeadVault(keys.derive("vault"), entropy=os.urandom), opened)
         ledger = PostgresLedger(url)
         opened.push_async_callback(ledger.close)
         services = _services(
@@ -105,18 +104,16 @@ async def wire(
             measured.metrics if measured else Metrics(),
             keys=keys,
             clock=clock,
-            store=store,
-            credentials=CachedCredentials(store.credentials, clock=clock),
+            store=database.store,
+            views=database.views,
+            credentials=CachedCredentials(database.store.credentials, clock=clock),
             passwords=_argon2(opened, Argon2Passwords()),
             gateway=_sandbox(settings, ledger, clock, latency=settings.sandbox_latency_seconds),
             ledger=ledger,
             notifier=await opened.enter_async_context(_http_notifier(settings)),
             shared=await over_redis(settings, clock, opened, hears_rings=hears_rings),
-            vital={
-                "store": answers(partial(ping, engine), "is it up, and PAYMENTS_DATABASE_URL right?"),
-                "migrations": nothing_missing(partial(lacking, engine)),
-                "secrets": readable(store.open_a_secret),
-            },
+            vital=database.vital,
+            useful=database.useful,
         )
         if measured:
             await opened.enter_async_context(measured.serving(services))
@@ -130,6 +127,7 @@ def _services(
     keys: SecretKeys,
     clock: Clock,
     store: MemoryStore | PostgresStore,
+    views: Views,
     credentials: Credentials,
     passwords: Passwords,
     gateway: SandboxGateway,
@@ -137,12 +135,13 @@ def _services(
     notifier: Notifier,
     shared: Shared,
     vital: Mapping[str, HealthCheck],
+    useful: Mapping[str, HealthCheck],
 ) -> Services:
     """Return the services, whose ports count what goes through them. There is no gateway for live mode yet."""
     limits = MeteredLimits(shared.limits, metrics, settings.limits) if settings.rate_limits else NoLimits()
     ports = Ports(
         begin=store.begin,
-        views=store,
+        views=views,
         oversight=store.oversight,
         credentials=credentials,
         passwords=passwords,
@@ -160,7 +159,7 @@ def _services(
         settings=settings,
         payments=Payments(ports),
         begin=store.begin,
-        views=store,
+        views=views,
         claims=store.claims,
         books=store.books,
         ledgers=[SandboxBooks(ledger)],
@@ -171,7 +170,7 @@ def _services(
         metrics=metrics,
         fingerprint_key=keys.derive("fingerprint")[0],
         vital=vital,
-        useful=shared.checks,
+        useful={**useful, **shared.checks},
     )
 
 

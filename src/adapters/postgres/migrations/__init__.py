@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.engine import Bounds, create_engine
 from adapters.postgres.errors import translated
+from adapters.postgres.role import bound_role, bound_transaction
 from adapters.postgres.tables import SCHEMA
 
 MIGRATION_LOCK: Final = 7_307_189_026_411
@@ -30,11 +31,12 @@ LOCK_SECONDS_MAX: Final = 60.0
 _log: Final = logging.getLogger(__name__)
 
 
-async def migrate(url: str) -> None:
+async def migrate(url: str, *, pooled: bool = False) -> None:
     """Bring the schema `payments` of the database to this version; harmless where it is, and safe to run twice at once.
 
     All of it happens in one database transaction: it is done, or nothing was. A database of a later version is left as
-    it is, for those who go back to an earlier one. Raises Unavailable.
+    it is, for those who go back to an earlier one. `pooled` is that of `create_engine`: then the role has its bounds
+    from now on. Raises Unavailable.
     """
     bounds = Bounds(
         connections_max=1,
@@ -43,11 +45,15 @@ async def migrate(url: str) -> None:
         lock_seconds=LOCK_SECONDS_MAX,
         idle_in_transaction_seconds=MIGRATION_SECONDS_MAX,
     )
-    engine = create_engine(url, bounds=bounds, application_name="payments-migrate")
+    engine = create_engine(url, bounds=bounds, application_name="payments-migrate", pooled=pooled)
     try:
         with translated():
             async with engine.begin() as connection:
+                if pooled:
+                    await bound_transaction(connection, bounds)
                 await connection.run_sync(_upgrade)
+        if pooled:
+            await bound_role(engine)
     finally:
         await engine.dispose()
 
