@@ -31,7 +31,7 @@ CATALOGUES = (
     """,
     "SELECT indexdef FROM pg_indexes WHERE schemaname = 'payments' AND tablename <> 'alembic_version' ORDER BY 1",
     """
-    SELECT relname, obj_description(oid, 'pg_class') FROM pg_class
+    SELECT relname, obj_description(oid, 'pg_class'), ARRAY(SELECT unnest(reloptions) ORDER BY 1) FROM pg_class
     WHERE relnamespace = 'payments'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version' ORDER BY 1
     """,
 )

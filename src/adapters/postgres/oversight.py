@@ -26,7 +26,7 @@ from payments_core.ports import AttemptFilter, JobFilter, Window
 
 T = TypeVar("T")
 
-_NEEDS_REVIEW: Final = attempts.c.state == AttemptState.NEEDS_REVIEW.value
+_NEEDS_REVIEW: Final = attempts.c.needs_review
 _DEAD: Final = jobs.c.dead_at.is_not(None)
 
 
