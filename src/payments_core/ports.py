@@ -229,7 +229,8 @@ class Deliveries(Protocol):
     async def replay(
         self, endpoint: Endpoint, /, *, since: datetime, until: datetime, only_failed: bool, at: datetime
     ) -> int:
-        """Remember to make deliveries of events from `since` to before `until` due at `at`; return how many there are.
+        """Remember to make deliveries of events from `since` to before `until` due at `at`; return how many there are,
+        or, where there are more than REPLAYED_MAX, at least one more than that: nobody need count on.
 
         `only_failed`: those that are exhausted or canceled. Otherwise each event that the endpoint listens to or that
         is addressed to it (`Event.only`), one that it was never sent included. Pending ones are left as they are and

@@ -29,7 +29,7 @@ from adapters.postgres.statements import given_rows
 from adapters.postgres.tables import deliveries, endpoints, events
 from payments_core.event import ALL_EVENTS
 from payments_core.ids import lowest_id
-from payments_core.webhook import DeliveryStatus, Endpoint
+from payments_core.webhook import REPLAYED_MAX, DeliveryStatus, Endpoint
 
 TIME_LENGTH: Final = 11
 """How many characters of its event's id begin a delivery's (`payments_core.ids.delivery_id`)."""
@@ -38,6 +38,12 @@ DIGEST_LENGTH: Final = 15
 
 # Said as the partial indices say it: a parameter would keep the planner from them.
 PENDING: Final = deliveries.c.status == literal(DeliveryStatus.PENDING.value, literal_execute=True)
+_FAILED: Final = or_(
+    *(
+        deliveries.c.status == literal(status.value, literal_execute=True)
+        for status in (DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED)
+    )
+)
 
 
 def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> ColumnElement[str]:
@@ -146,7 +152,7 @@ def _ended(replay: Replay) -> ColumnElement[bool]:
         deliveries.c.event_id < until,
     ]
     if replay.only_failed:
-        conditions.append(deliveries.c.status.in_([DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED]))
+        conditions.append(_FAILED)
     else:
         conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
         conditions.append(deliveries.c.event_id.in_(_within(replay, _listened(events, events.c.id))))
@@ -165,24 +171,26 @@ def _within(replay: Replay, listened: Select[Any]) -> Select[Any]:
 
 def _never_sent(replay: Replay, listened: Select[Any]) -> Select[Any]:
     """Narrow what `_listened` selects to what a replay sends for the first time."""
-    return _within(replay, listened).where(
-        ~select(deliveries.c.id)
-        .where(
-            deliveries.c.merchant_id == events.c.merchant_id,
-            deliveries.c.endpoint_id == endpoints.c.id,
-            deliveries.c.id == delivery_id(events.c.id, endpoints.c.id),
-        )
-        .exists(),
+    sent = select(deliveries.c.id).where(
+        deliveries.c.merchant_id == events.c.merchant_id,
+        deliveries.c.endpoint_id == endpoints.c.id,
+        deliveries.c.id == delivery_id(events.c.id, endpoints.c.id),
     )
+    # The offset keeps the planner from a join, for which it would read all deliveries there are: each is looked up.
+    return _within(replay, listened).where(~sent.offset(0).exists())
 
 
 def count_to_replay(replay: Replay) -> Select[Any]:
-    """Count what `again` and `for_the_first_time` would do now, as `number`."""
-    ended = select(func.count()).select_from(deliveries).where(_ended(replay)).scalar_subquery()
+    """Count what `again` and `for_the_first_time` would do now, as `number`; of each, no more than are refused."""
+    ended = _count(select(deliveries.c.id).where(_ended(replay)))
     if replay.only_failed:
         return select(ended.label("number"))
-    never_sent = _never_sent(replay, _listened(events, func.count())).scalar_subquery()
-    return select((ended + never_sent).label("number"))
+    return select((ended + _count(_never_sent(replay, _listened(events, events.c.id)))).label("number"))
+
+
+def _count(rows: Select[Any]) -> ColumnElement[int]:
+    some = rows.limit(REPLAYED_MAX + 1).subquery()
+    return select(func.count()).select_from(some).scalar_subquery()
 
 
 def again(replay: Replay) -> Update:

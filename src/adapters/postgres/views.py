@@ -103,26 +103,20 @@ class PostgresView:
     async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
         """List transactions, newest first."""
         columns = tables.transactions.c
-        indexed: list[ColumnElement[bool]] = [
-            column == value
-            for column, value in (
-                (columns.payment_key_id, filter.payment_key),
-                (columns.reference, filter.reference),
-                (columns.customer_reference, filter.customer_reference),
-            )
-            if value is not None
-        ]
-        times = _times("txn", columns.id, filter.created_after, filter.created_before)
-        return await self._slice(
-            Listing(
-                kind=self._kinds.transactions,
-                key=columns.id,
-                within=[*self._own(tables.transactions), *indexed, *times],
-                filters=_equal(status=filter.status, currency=filter.currency)
-                + _amounts(filter.min_amount_minor, filter.max_amount_minor),
-            ),
-            window,
+        indexed = _equal(
+            reference=filter.reference, customer_reference=filter.customer_reference, payment_key_id=filter.payment_key
         )
+        times = _times("txn", columns.id, filter.created_after, filter.created_before)
+        listing = Listing(
+            kind=self._kinds.transactions,
+            key=columns.id,
+            # Of two that have an index each, the narrower: both together may match nothing among all there are.
+            within=[*self._own(tables.transactions), *(one(tables.transactions) for one in indexed[:1]), *times],
+            filters=indexed[1:]
+            + _equal(status=filter.status, currency=filter.currency)
+            + _amounts(filter.min_amount_minor, filter.max_amount_minor),
+        )
+        return await self._slice(listing, window)
 
     async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]:
         """List refunds, newest first."""
@@ -179,8 +173,7 @@ class PostgresView:
         listing = Listing(
             kind=self._kinds.endpoints,
             key=table.c.id,
-            within=self._own(table),
-            filters=[lambda endpoints: endpoints.c.removed_at.is_(None)],
+            within=[*self._own(table), table.c.removed_at.is_(None)],
         )
         return await self._slice(listing, window)
 

@@ -64,6 +64,6 @@ async def replay_deliveries(
         endpoint, since=command.since, until=command.until or moment.now, only_failed=command.only_failed, at=moment.now
     )
     if queued > REPLAYED_MAX:
-        message = f"There are {queued} deliveries in this window, and at most {REPLAYED_MAX} are replayed at once."
+        message = f"There are more than {REPLAYED_MAX} deliveries in this window, and no more are replayed at once."
         raise RuleBroken("too_many_deliveries", message)
     return Made(answer={"queued": queued}, resource=endpoint.id)
