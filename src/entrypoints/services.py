@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from entrypoints.metrics import Metrics
 from entrypoints.settings import Settings
 from payments_core import Payments
-from payments_core.ports import Begin, Books, Cache, Claims, Clock, GatewayLedger, RateLimits, Views
+from payments_core.ports import Begin, Books, Cache, Claims, Clock, GatewayLedger, Leftovers, RateLimits, Views
 
 HealthCheck: TypeAlias = Callable[[], Awaitable[str | None]]
 """Look whether something works, in bounded time: None where it does, else a line that says what is wrong and its cure.
@@ -57,6 +57,7 @@ class Services:
     begin: Begin
     views: Views
     claims: Claims
+    leftovers: Leftovers
     books: Books
     ledgers: Sequence[GatewayLedger]
     clock: Clock

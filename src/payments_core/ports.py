@@ -732,6 +732,19 @@ class Claims(Protocol):
         ...
 
 
+class Leftovers(Protocol):
+    """What has expired, and is kept for nobody."""
+
+    async def remove(self, *, expired_before: datetime, limit: int) -> int:
+        """Remove idempotency records, and sessions with their refresh tokens, that expired before that time.
+
+        Return how many rows went, of each kind at most `limit`: as many of one kind may mean that there are more. A
+        record that is being replaced is left alone, and so is what others hold. Nobody waits longer for it than for a
+        short commit, and no revision moves.
+        """
+        ...
+
+
 class Gateway(Protocol):
     """Another company's system that moves money. Never raises for what it or the network does: that is `Unknown`."""
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import pytest
 
 from adapters.memory.store import MemoryStore
+from payments_core.ports import Leftovers
 from payments_core.testing.books import BooksContract
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
+from payments_core.testing.leftovers import LeftoversContract
 from payments_core.testing.oversight import OversightContract
 from payments_core.testing.store import StoreContract
 from payments_core.testing.views import ViewsContract
@@ -22,6 +24,11 @@ def store() -> MemoryStore:
 @pytest.fixture
 def tampering(store: MemoryStore) -> MemoryTampering:
     return MemoryTampering(store)
+
+
+@pytest.fixture
+def leftovers(store: MemoryStore) -> Leftovers:
+    return store.leftovers
 
 
 class TestMemoryStore(StoreContract):
@@ -45,4 +52,8 @@ class TestMemoryCredentials(CredentialsContract):
 
 
 class TestMemoryBooks(BooksContract):
+    pass
+
+
+class TestMemoryLeftovers(LeftoversContract):
     pass

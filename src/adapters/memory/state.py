@@ -46,6 +46,11 @@ class Table(Generic[V]):
             insort(self._ids, id)
         self._rows[id] = row
 
+    def remove(self, id: str) -> None:
+        """Forget a row that is there."""
+        del self._rows[id]
+        del self._ids[bisect_left(self._ids, id)]
+
     def copy(self) -> Table[V]:
         """Return a table of its own with the same rows."""
         table = Table[V]()

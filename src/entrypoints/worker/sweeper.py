@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Final
 
 from entrypoints.services import Bell, Services
+from entrypoints.worker.tidying import tidy
 from payments_core.errors import Unavailable
 from payments_core.job import HEARTBEATS_PER_LEASE, SWEEP_EVERY
 from payments_core.worker import Worker
@@ -59,31 +60,33 @@ async def run_worker(
 ) -> None:
     """Do due work until `stop` is set or this task is cancelled; then claim nothing more, drain, and hand back.
 
-    It looks whenever `bell` (the services' own, unless given) rings and at least every `sweep_every` (jittered). A
-    store that is away is said once, and asked again with growing pauses. `swept` is called after each look that
-    found the store. Ends within LAST_LOOK_SECONDS, `patience` and a second of the stop. Raises WorkerBroke where a
-    part of it ends by itself.
+    What has expired is removed meanwhile. It looks whenever `bell` (the services' own, unless given) rings and at least
+    every `sweep_every` (jittered). A store that is away is said once, and asked again with growing pauses. `swept` is
+    called after each look that found the store. Ends within LAST_LOOK_SECONDS, `patience` and a second of the stop.
+    Raises WorkerBroke where a part of it ends by itself.
     """
     bell = bell or services.bell
     stop = stop or asyncio.Event()
     worker = make_worker(services, wake=bell.ring)
     sweeping = _start(_Sweeper(worker, bell, stop, sweep_every, swept).run(), "sweeper")
     beating = _start(_beat(worker, services.settings.lease / HEARTBEATS_PER_LEASE), "heartbeat")
+    tidying = _start(tidy(services.leftovers, services.clock), "tidying")
     stopping = asyncio.create_task(stop.wait())
+    parts = (sweeping, beating, tidying)
     try:
-        await asyncio.wait({stopping, sweeping, beating}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopping, *parts}, return_when=asyncio.FIRST_COMPLETED)
         if not stop.is_set():
-            broke = sweeping if sweeping.done() else beating
+            broke = next(part for part in parts if part.done())
             cause = None if broke.cancelled() else broke.exception()
             raise WorkerBroke(f"The {broke.get_name()} of the worker ended by itself.") from cause
     finally:
         stop.set()
         bell.ring()
         await asyncio.wait({sweeping}, timeout=LAST_LOOK_SECONDS)
-        for task in (sweeping, beating, stopping):
+        for task in (*parts, stopping):
             task.cancel()
         # Before the worker stops, so that nothing is claimed behind its back.
-        await asyncio.wait({sweeping, beating, stopping})
+        await asyncio.wait({*parts, stopping})
         await worker.stop(patience=patience)
 
 

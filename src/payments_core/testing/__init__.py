@@ -5,6 +5,7 @@ from payments_core.testing.cache import CacheContract, CacheUnderTest
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.gateway import GatewayContract, GatewayUnderTest
+from payments_core.testing.leftovers import LeftoversContract
 from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
 from payments_core.testing.notifier import NotifierContract, NotifierUnderTest
 from payments_core.testing.oversight import OversightContract
@@ -23,6 +24,7 @@ __all__ = [
     "CredentialsContract",
     "GatewayContract",
     "GatewayUnderTest",
+    "LeftoversContract",
     "NotifierContract",
     "NotifierUnderTest",
     "OversightContract",
