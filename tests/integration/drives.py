@@ -1,0 +1,319 @@
+"""Everything that is asked of a store, asked of one that has grown: each method, each filter, each direction."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import fields, replace
+from itertools import combinations
+from typing import Any, Final, TypeAlias
+
+from adapters.postgres import PostgresStore
+from adapters.postgres.leftovers import PostgresLeftovers
+from payments_core.attempt import AttemptState
+from payments_core.errors import NotFound
+from payments_core.event import EventType
+from payments_core.ids import JobId, PaymentKeyId, TransactionId
+from payments_core.job import JobState
+from payments_core.merchant import Merchant
+from payments_core.page import Position
+from payments_core.ports import (
+    AttemptFilter,
+    DeliveryFilter,
+    EventFilter,
+    JobFilter,
+    TransactionFilter,
+    UnitOfWork,
+    View,
+    Window,
+)
+from payments_core.testing.builders import (
+    DAY,
+    MINUTE,
+    NOW,
+    a_job,
+    a_payment_key,
+    a_record,
+    a_refresh_token,
+    a_refund,
+    a_room,
+    a_session,
+    a_transaction,
+    an_api_key,
+    an_attempt,
+    an_endpoint,
+    an_event,
+)
+from payments_core.testing.subject import add
+from payments_core.transaction import Status
+from payments_core.use_cases.remove_leftovers import REMOVED_MAX
+from payments_core.webhook import DeliveryStatus
+from tests.integration import crowded
+from tests.integration.crowded import an_id, time_of
+
+Called: TypeAlias = set[tuple[str, str]]
+"""Methods that were called, by class and name."""
+Drive: TypeAlias = Callable[[PostgresStore, Called], Awaitable[None]]
+
+LIMIT: Final = 20
+AFTER, BEFORE = time_of(an_id("txn", 200_000)), time_of(an_id("txn", 800_000))
+EVENTS_AFTER, EVENTS_BEFORE = time_of(an_id("evt", 100_000)), time_of(an_id("evt", 300_000))
+
+TRANSACTION_FILTER: Final = TransactionFilter(
+    status=Status.FAILED,
+    currency="EUR",
+    payment_key=PaymentKeyId(crowded.KEYS[1]),
+    reference="ref-500000",
+    customer_reference=crowded.CUSTOMER,
+    created_after=AFTER,
+    created_before=BEFORE,
+    min_amount_minor=999,
+    max_amount_minor=3,
+)
+"""Hardly any two have anything in common: then as much is looked at as ever is."""
+EVENT_FILTER: Final = EventFilter(
+    type=EventType.WEBHOOK_TEST,
+    transaction=TransactionId(crowded.TRANSACTION),
+    created_after=EVENTS_AFTER,
+    created_before=EVENTS_BEFORE,
+)
+DELIVERY_FILTER: Final = DeliveryFilter(status=DeliveryStatus.EXHAUSTED, event_type=EventType.TRANSACTION_FAILED)
+
+
+class Watched:
+    """A part of a store; what is called of it is noted."""
+
+    def __init__(self, watched: object, called: Called) -> None:
+        self._watched = watched
+        self._called = called
+
+    def __getattr__(self, name: str) -> Any:
+        self._called.add((type(self._watched).__name__, name))
+        return getattr(self._watched, name)
+
+
+@asynccontextmanager
+async def _view(store: PostgresStore, called: Called) -> AsyncGenerator[View]:
+    """Open the big merchant's snapshot, which notes what is called of it."""
+    async with store.view(crowded.BIG, False) as opened:
+        view: Any = Watched(opened, called)
+        yield view
+
+
+def _some(whole: Any) -> Iterator[Any]:
+    """Return filters with none, one, each two and all of the fields of a filter that has them all."""
+    names = [field.name for field in fields(whole)]
+    for number in (0, 1, 2, len(names)):
+        for chosen in combinations(names, number):
+            yield replace(whole, **{name: None for name in names if name not in chosen})
+
+
+def _windows(key: str) -> list[Window]:
+    positions = (None, Position(key=key), Position(key=key, backwards=True))
+    return [Window(limit=LIMIT, position=position) for position in positions]
+
+
+# ── what a merchant reads ────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def transactions_listed(store: PostgresStore, called: Called) -> None:
+    async with _view(store, called) as view:
+        for filter in _some(TRANSACTION_FILTER):
+            for window in _windows(an_id("txn", 500_000)):
+                await view.transactions(window, filter)
+
+
+async def events_listed(store: PostgresStore, called: Called) -> None:
+    async with _view(store, called) as view:
+        for filter in _some(EVENT_FILTER):
+            for window in _windows("200000"):
+                await view.events(window, filter)
+
+
+async def deliveries_listed(store: PostgresStore, called: Called) -> None:
+    async with _view(store, called) as view:
+        for endpoint in (crowded.ENDPOINT, crowded.FULL):
+            for filter in _some(DELIVERY_FILTER):
+                for window in _windows(an_id("dlv", 100_000)):
+                    await view.deliveries(endpoint, window, filter)
+
+
+async def the_rest_listed(store: PostgresStore, called: Called) -> None:
+    async with _view(store, called) as view:
+        for window in _windows(an_id("rfn", 50_000)):
+            for transaction in (None, crowded.REFUNDED, crowded.TRANSACTION):
+                await view.refunds(window, transaction)
+        await view.refunds_of([TransactionId(an_id("txn", number)) for number in range(0, 500, 5)], limit_each=10)
+        for window in _windows(an_id("key", 10_000)):
+            await view.payment_keys(window)
+        for window in _windows(an_id("apk", 10_000)):
+            await view.api_keys(window)
+        for window in _windows(an_id("whk", 10)):
+            await view.endpoints(window)
+
+
+async def single_things_read(store: PostgresStore, called: Called) -> None:
+    await store.revision(crowded.BIG)
+    await store.open_a_secret()
+    async with _view(store, called) as view:
+        await view.merchant()
+        await view.transaction(crowded.TRANSACTION)
+        await view.refund(crowded.REFUND)
+        await view.payment_key(crowded.KEYS[0])
+        await view.api_key(crowded.API_KEY)
+        await view.endpoint(crowded.ENDPOINT)
+        await view.event(crowded.EVENT)
+        await view.record(crowded.RECORD, at=NOW)
+
+
+# ── what a unit reads, and what it writes ────────────────────────────────────────────────────────────────────────────
+
+
+async def units_read(store: PostgresStore, called: Called) -> None:
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        big = crowded.BIG
+        merchant = await unit.merchants.get(big)
+        await unit.merchants.by_email(merchant.email)
+        await unit.api_keys.get(big, crowded.API_KEY)
+        await unit.api_keys.valid_of(big, at=NOW)
+        key = await unit.payment_keys.get(big, False, crowded.KEYS[0])
+        await unit.payment_keys.by_key(big, False, key.key)
+        await unit.payment_keys.count(big, False)
+        await unit.sessions.get(big, crowded.SESSION)
+        await unit.sessions.valid_of(big, at=NOW)
+        await unit.sessions.refresh_token("digest1")
+        await unit.transactions.get(big, False, crowded.TRANSACTION)
+        await unit.refunds.get(big, False, crowded.REFUND)
+        for transaction in (crowded.REFUNDED, crowded.TRANSACTION):
+            await unit.refunds.latest_of(big, transaction, limit=LIMIT)
+        await unit.attempts.get(big, crowded.ATTEMPT)
+        await unit.attempts.of(big, crowded.TRANSACTION)
+        await unit.endpoints.get(big, False, crowded.ENDPOINT)
+        await unit.endpoints.count(big, False)
+        await unit.deliveries.get(big, crowded.ENDPOINT, crowded.DELIVERY)
+        await unit.jobs.get(big, crowded.JOB)
+        await unit.idempotency.get(big, False, crowded.RECORD, at=NOW)
+
+
+async def units_written(store: PostgresStore, called: Called) -> None:
+    """Write each kind of thing, new and changed, with all that a commit says for it."""
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        merchant = await unit.merchants.get(crowded.BIG)
+        endpoint = await unit.endpoints.get(merchant.id, False, crowded.ENDPOINT)
+        transaction = await unit.transactions.get(merchant.id, False, crowded.TRANSACTION)
+    added = await _added(store, called, merchant)
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        unit.merchants.save(merchant)
+        for part, name in (
+            (unit.api_keys, "api_key"),
+            (unit.payment_keys, "payment_key"),
+            (unit.sessions, "session"),
+            (unit.transactions, "transaction"),
+            (unit.refunds, "refund"),
+            (unit.attempts, "attempt"),
+            (unit.endpoints, "endpoint"),
+        ):
+            part.save(replace(added[name], version=1))
+        unit.sessions.save_refresh_token(replace(added["token"], version=1))
+        unit.deliveries.save(await unit.deliveries.get(merchant.id, crowded.ENDPOINT, crowded.DELIVERY))
+        unit.jobs.save(replace(added["job"], due_at=NOW + DAY))
+        for expected in (endpoint, transaction, replace(added["session"], version=1)):
+            unit.expect(expected)
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        unit.jobs.expect(added["job"])
+        unit.jobs.done(added["job"])
+        unit.endpoints.save(replace(added["endpoint"], enabled=False, version=2))
+
+
+def _watched_unit(opened: UnitOfWork, called: Called) -> UnitOfWork:
+    """Return the unit, whose parts note what is called of them."""
+    unit: Any = Watched(opened, called)
+    for name, part in vars(opened).items():
+        if name != "changes":
+            vars(unit)[name] = Watched(part, called)
+    watched: UnitOfWork = unit
+    return watched
+
+
+async def _added(store: PostgresStore, called: Called, merchant: Merchant) -> dict[str, Any]:
+    key, session, endpoint = a_payment_key(merchant), a_session(merchant), an_endpoint(merchant)
+    transaction = a_transaction(key, reference="another", customer_reference=crowded.CUSTOMER)
+    refund = a_refund(transaction)
+    things: dict[str, Any] = {
+        "api_key": an_api_key(merchant),
+        "payment_key": key,
+        "session": session,
+        "token": a_refresh_token(session),
+        "transaction": transaction,
+        "refund": refund,
+        "attempt": an_attempt(refund),
+        "endpoint": endpoint,
+        "event": an_event(merchant, transaction=transaction),
+        "job": a_job(transaction, due_at=NOW + DAY),
+        "record": a_record(merchant),
+    }
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        for thing in things.values():
+            add(unit, thing)
+    return things
+
+
+async def an_endpoint_replayed(store: PostgresStore, called: Called) -> None:
+    """Replay as much as may be replayed at once."""
+    since, until = time_of(an_id("evt", 150_000)), time_of(an_id("evt", 155_000))
+    for only_failed in (False, True):
+        async with store.begin() as opened:
+            unit = _watched_unit(opened, called)
+            endpoint = await unit.endpoints.get(crowded.BIG, False, crowded.ENDPOINT)
+            await unit.deliveries.replay(endpoint, since=since, until=until, only_failed=only_failed, at=NOW)
+
+
+# ── who is known, what workers claim, what staff see ─────────────────────────────────────────────────────────────────
+
+
+async def credentials_looked_up(store: PostgresStore, called: Called) -> None:
+    credentials: Any = Watched(store.credentials, called)
+    await credentials.api_key("digest0")
+    await credentials.session(crowded.BIG, crowded.SESSION)
+    await credentials.touch(crowded.BIG, crowded.API_KEY, at=NOW)
+
+
+async def work_claimed(store: PostgresStore, called: Called) -> None:
+    claims: Any = Watched(store.claims, called)
+    jobs = await claims.claim_jobs(at=NOW, limit=100, lease=MINUTE)
+    room = a_room(limit=400, limit_each=10, limit_each_merchant=40)
+    deliveries = [one.delivery for one in await claims.claim_deliveries(at=NOW, room=room, lease=MINUTE)]
+    await claims.extend(jobs, deliveries, until=NOW + 2 * MINUTE)
+    await claims.release(jobs, deliveries)
+
+
+async def leftovers_removed(leftovers: PostgresLeftovers, called: Called) -> None:
+    await Watched(leftovers, called).remove(expired_before=NOW, limit=REMOVED_MAX)
+
+
+async def backlog_counted(store: PostgresStore, called: Called) -> None:
+    await Watched(store.claims, called).backlog(at=NOW)
+
+
+async def staff_looks(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    for merchant in (None, crowded.BIG):
+        for window in _windows(f"{crowded.BIG}/{an_id('job', 50_000)}"):
+            for job_state in (None, *JobState):
+                await oversight.jobs(window, JobFilter(state=job_state, merchant=merchant), at=NOW)
+        for window in _windows(f"{crowded.BIG}/{an_id('att', 150_000)}"):
+            for attempt_state in (None, *AttemptState):
+                await oversight.attempts(window, AttemptFilter(state=attempt_state, merchant=merchant))
+    await oversight.job(crowded.JOB)
+    await oversight.attempt(crowded.ATTEMPT)
+    for look in (oversight.job(JobId("job_0")), oversight.attempt(an_id("att", 9_999_999))):
+        try:
+            await look
+        except NotFound:
+            continue
+        raise AssertionError("there is nothing with this id")
