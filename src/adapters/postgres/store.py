@@ -19,6 +19,7 @@ from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.errors import translated
 from adapters.postgres.group import GroupCommit
+from adapters.postgres.leftovers import PostgresLeftovers
 from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
 from adapters.postgres.oversight import PostgresOversight
@@ -37,7 +38,7 @@ UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
-    """Units of work, views, claims, oversight, credentials and books over one engine, which its owner disposes of.
+    """Units of work, views, claims, oversight, credentials, books and leftovers over one engine, which its owner disposes of.
 
     Whatever the driver raises comes out as StaleWrite, Duplicate, Unavailable or OutcomeUnknown, or as `Rejected`,
     which is a defect.
@@ -55,6 +56,7 @@ class PostgresStore:
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
         self.books: Final = PostgresBooks(engine, self._kinds)
+        self.leftovers: Final = PostgresLeftovers(engine)
 
     # ── units of work
 

@@ -14,7 +14,6 @@ from adapters.memory.clock import SystemClock
 from adapters.memory.credentials import CachedCredentials
 from adapters.memory.store import MemoryStore
 from adapters.postgres import PostgresStore
-from adapters.postgres.leftovers import PostgresLeftovers
 from adapters.sandbox import SandboxBooks, SandboxGateway
 from adapters.sandbox.ledger import Ledger, MemoryLedger
 from adapters.sandbox.postgres_ledger import PostgresLedger
@@ -32,7 +31,7 @@ from entrypoints.settings import Settings, SettingsError, needed
 from entrypoints.wiring.database import open_database
 from entrypoints.wiring.shared import Shared, alone, over_redis
 from payments_core import Payments, Ports
-from payments_core.ports import Clock, Credentials, Leftovers, Notifier, Passwords, Views
+from payments_core.ports import Clock, Credentials, Notifier, Passwords, Views
 from payments_core.schedules import Schedules
 
 ISSUER: Final = "payments-core"
@@ -70,7 +69,6 @@ async def in_memory(
             clock=clock,
             store=store,
             views=store,
-            leftovers=store.leftovers,
             credentials=store.credentials,
             passwords=passwords or _argon2(opened, Argon2Passwords(memory_kib=8, iterations=1)),
             gateway=_sandbox(settings, ledger, clock, latency=sandbox_latency_seconds),
@@ -109,9 +107,6 @@ async def wire(
             store=database.store,
             views=database.views,
             credentials=CachedCredentials(database.store.credentials, clock=clock),
-            store=store,
-            leftovers=PostgresLeftovers(engine),
-            credentials=CachedCredentials(store.credentials, clock=clock),
             passwords=_argon2(opened, Argon2Passwords()),
             gateway=_sandbox(settings, ledger, clock, latency=settings.sandbox_latency_seconds),
             ledger=ledger,
@@ -133,7 +128,6 @@ def _services(
     clock: Clock,
     store: MemoryStore | PostgresStore,
     views: Views,
-    leftovers: Leftovers,
     credentials: Credentials,
     passwords: Passwords,
     gateway: SandboxGateway,
@@ -167,7 +161,7 @@ def _services(
         begin=store.begin,
         views=views,
         claims=store.claims,
-        leftovers=leftovers,
+        leftovers=store.leftovers,
         books=store.books,
         ledgers=[SandboxBooks(ledger)],
         clock=clock,
