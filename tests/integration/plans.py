@@ -14,8 +14,9 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests.integration.hearing import heard
 
 PLANNED_FOR_VALUES: Final = 5
 """How many times the server plans a prepared statement for its values before it weighs a plan for any."""
@@ -48,14 +49,8 @@ class Node:
 def hearing(engine: AsyncEngine, said: list[Said]) -> Generator[None]:
     """Note what is executed in the block."""
 
-    def hear(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, many: bool) -> None:
-        said.append(Said(statement=statement, parameters=parameters[0] if many else parameters))
-
-    event.listen(engine.sync_engine, "before_cursor_execute", hear)
-    try:
+    with heard(engine, lambda statement, parameters: said.append(Said(statement=statement, parameters=parameters))):
         yield
-    finally:
-        event.remove(engine.sync_engine, "before_cursor_execute", hear)
 
 
 def plans(connection: psycopg.Connection, said: Said) -> Sequence[Mapping[str, Any]]:

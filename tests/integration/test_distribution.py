@@ -14,13 +14,14 @@ from typing import Final
 
 import httpx
 import pytest
-from sqlalchemy import Index, Table, UniqueConstraint, event
+from sqlalchemy import Index, Table, UniqueConstraint
 
 from adapters.postgres import PostgresStore, create_engine
 from adapters.postgres.tables import metadata
 from adapters.security.vault import AeadVault
 from entrypoints.http.app import OPERATIONS
 from entrypoints.http.operations import Operation
+from tests.integration.hearing import heard
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api
 
 VAULT: Final = AeadVault([b"k" * 32], entropy=os.urandom)
@@ -98,7 +99,7 @@ class TakenDown:
         assert answer.is_success, (answer.request.url, answer.status_code)
         self.calls.add(name_of(answer.request))
 
-    def note(self, _connection: object, _cursor: object, statement: str, *_rest: object) -> None:
+    def note(self, statement: str, _parameters: object) -> None:
         found = self.of_requests if self.within_request else self.of_worker
         found[" ".join(statement.split())] = None
 
@@ -106,11 +107,11 @@ class TakenDown:
 @pytest.fixture
 async def taken_down(database_url: str) -> AsyncIterator[TakenDown]:
     engine, taken_down = create_engine(database_url), TakenDown()
-    event.listen(engine.sync_engine, "before_cursor_execute", taken_down.note)
     store = PostgresStore(engine, vault=VAULT)
     async with open_api(store=store) as api:  # type: ignore[arg-type]  # the application over Postgres, for once
         api.client.event_hooks = {"request": [taken_down.begin], "response": [taken_down.end]}
-        await make_every_call(api)
+        with heard(engine, taken_down.note):
+            await make_every_call(api)
         yield taken_down
     await engine.dispose()
 

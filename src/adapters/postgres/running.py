@@ -47,20 +47,21 @@ class Run(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Compiled:
+    """A statement as the driver takes it, and the values that are part of it."""
+
     sql: bytes
     constants: Mapping[str, object]
 
 
 @lru_cache(maxsize=STATEMENTS_MAX)
-def _compiled(statement: Executable) -> _Compiled:
-    compiled = cast(
-        SQLCompiler,
-        cast(ClauseElement, statement).compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True}),
-    )
-    given = {name for name, parameter in compiled.binds.items() if parameter.required}
-    constants = {name: value for name, value in compiled.params.items() if name not in given}
-    return _Compiled(str(compiled).encode(), constants)
+def compiled(statement: Executable) -> Compiled:
+    """Return a statement as the driver takes it."""
+    clause = cast(ClauseElement, statement)
+    made = cast(SQLCompiler, clause.compile(dialect=_DIALECT, compile_kwargs={"render_postcompile": True}))
+    given = {name for name, parameter in made.binds.items() if parameter.required}
+    constants = {name: value for name, value in made.params.items() if name not in given}
+    return Compiled(str(made).encode(), constants)
 
 
 class Driver:
@@ -79,7 +80,7 @@ class Driver:
         cursors: list[psycopg.AsyncCursor[dict[str, Any]]] = []
         async with self._connection.pipeline():
             for statement, parameters in steps:
-                made = _compiled(statement)
+                made = compiled(statement)
                 cursor = self._connection.cursor(row_factory=dict_row)
                 await cursor.execute(made.sql, {**made.constants, **parameters})
                 cursors.append(cursor)

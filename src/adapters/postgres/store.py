@@ -11,7 +11,7 @@ import psycopg
 from sqlalchemy import RowMapping, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres import statements
+from adapters.postgres import statements, tables
 from adapters.postgres.books import PostgresBooks
 from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
@@ -24,21 +24,21 @@ from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
 from adapters.postgres.oversight import PostgresOversight
 from adapters.postgres.read_back import was_written
-from adapters.postgres.revisions import Revisions
 from adapters.postgres.running import Row, driver_of, on_connection
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view
-from payments_core.errors import OutcomeUnknown, Unavailable
+from payments_core.errors import NotFound, OutcomeUnknown, Unavailable
 from payments_core.ids import MerchantId
 from payments_core.ports import Begin, UnitOfWork, Vault
 
 READ_BACK_TRIES_MAX: Final = 5
 READ_BACK_PAUSE_SECONDS: Final = 0.2
+_REVISION_OF: Final[By] = (tables.merchant_revisions, ("merchant_id",))
 UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
-    """Units of work, views, claims, oversight, credentials, books and leftovers over one engine, which its owner disposes of.
+    """Units of work, and the other ports of a store, over one engine, which its owner disposes of.
 
     Whatever the driver raises comes out as StaleWrite, Duplicate, Unavailable or OutcomeUnknown, or as `Rejected`,
     which is a defect.
@@ -51,7 +51,6 @@ class PostgresStore:
         self._kinds: Final = kinds(vault)
         self._lookups: Final = Lookups(self._single)
         self._commits: Final = GroupCommit(self._commit)
-        self._revisions: Final = Revisions(self._single)
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
@@ -183,4 +182,7 @@ class PostgresStore:
 
     async def revision(self, merchant: MerchantId, /) -> int:
         """Return the merchant's revision, or raise NotFound."""
-        return await self._revisions.of(merchant)
+        rows = await self._lookups.rows(_REVISION_OF, (merchant,))
+        if not rows:
+            raise NotFound("There is no such merchant.")
+        return int(rows[0]["revision"])
