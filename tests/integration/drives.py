@@ -32,6 +32,7 @@ from payments_core.testing.builders import (
     MINUTE,
     NOW,
     a_job,
+    a_merchant,
     a_payment_key,
     a_record,
     a_refresh_token,
@@ -244,6 +245,7 @@ async def _added(store: PostgresStore, called: Called, merchant: Merchant) -> di
     transaction = a_transaction(key, reference="another", customer_reference=crowded.CUSTOMER)
     refund = a_refund(transaction)
     things: dict[str, Any] = {
+        "newcomer": a_merchant(),
         "api_key": an_api_key(merchant),
         "payment_key": key,
         "session": session,

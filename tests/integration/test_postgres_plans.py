@@ -86,8 +86,6 @@ UNDRIVEN: Final = {
     ("PostgresIdempotencyRecords", "save"),
     # Its deliveries are added by the statement that adds an event.
     ("PostgresDeliveries", "add"),
-    # An insertion like others.
-    ("PostgresMerchants", "add"),
     # Forgets what a cache knows: nothing here.
     ("PostgresCredentials", "forget"),
 }
