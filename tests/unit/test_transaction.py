@@ -1,5 +1,6 @@
 """The transaction's states and sums, as the table says."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 
@@ -79,7 +80,8 @@ def test_a_closed_transaction_knows_when_it_was_completed_and_an_open_one_does_n
 
 
 def test_facts_are_counted_from_one_over_transitions_and_refunds() -> None:
-    transaction, created = pending().created()
+    transaction = replace(pending(), facts=1)
+    created = transaction.created()
     transaction, processing = transaction.process(at=NOW)
     transaction, succeeded = transaction.succeed(at=NOW, gateway_reference="ch_1")
     transaction, refund_created = transaction.reserve_refund(usd(100), at=NOW)

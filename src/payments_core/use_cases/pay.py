@@ -73,7 +73,7 @@ async def pay(
     Raises RuleBroken (`invalid_payment_key`), Forbidden (`suspended`).
     """
     key = await _active_key(work, moment, caller, command.payment_key, recent)
-    transaction, fact = Transaction(
+    transaction = Transaction(
         id=TransactionId(moment.id("txn")),
         merchant=caller.merchant,
         livemode=caller.livemode,
@@ -88,10 +88,13 @@ async def pay(
         customer_reference=command.customer_reference,
         metadata=command.metadata,
         payment_method=command.payment_method,
-    ).created()
+        facts=1,
+    )
     work.transactions.add(transaction)
     described = describe.transaction(transaction)
-    record_transaction_event(work, moment, fact, transaction, described=described, request_id=caller.request_id)
+    record_transaction_event(
+        work, moment, transaction.created(), transaction, described=described, request_id=caller.request_id
+    )
     work.jobs.add(
         Job(
             id=JobId(moment.id("job")),
