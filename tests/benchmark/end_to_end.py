@@ -58,13 +58,12 @@ async def whole_service(
     world: World, name: str, urls: Sequence[tuple[Merchant, str]], events: list[str]
 ) -> AsyncGenerator[tuple[Store, int]]:
     """Have API and one worker on a new store, with an endpoint for each merchant and URL; the store and the port."""
-    async with world.store(name) as store, store.fleet.api() as port:
+    async with world.store(name) as store, store.fleet.both() as port:
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             for merchant, url in urls:
                 await listen(client, merchant, url, events)
         await world.receiver.forget()
-        async with store.fleet.worker():
-            yield store, port
+        yield store, port
 
 
 def paced(port: int, merchants: Sequence[Merchant], options: Options, *, seconds: float, rate: float) -> Load:

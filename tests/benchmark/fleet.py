@@ -59,12 +59,27 @@ class Fleet:
             yield port
 
     @asynccontextmanager
+    async def both(self) -> AsyncGenerator[int]:
+        """Have an API and a worker run until the block ends, started together; the API's port."""
+        port, health_file = free_port(), self._health_file()
+        async with (
+            self._running(API, ("serve", "--port", str(port)), {}) as api,
+            self._running(WORKER, ("worker", "--health-file", str(health_file)), {}) as worker,
+        ):
+            await _until_ready(port, api)
+            await _until_works(health_file, worker)
+            yield port
+
+    @asynccontextmanager
     async def worker(self, **settings: str) -> AsyncGenerator[None]:
         """Have a worker run until the block ends."""
-        health_file = self._folder / f"worker-{time.monotonic_ns()}.works"
+        health_file = self._health_file()
         async with self._running(WORKER, ("worker", "--health-file", str(health_file)), settings) as process:
             await _until_works(health_file, process)
             yield
+
+    def _health_file(self) -> Path:
+        return self._folder / f"worker-{time.monotonic_ns()}.works"
 
     @asynccontextmanager
     async def _running(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -21,8 +22,6 @@ RATE: Final = Target(least=500)
 LATENCY_SECONDS: Final = 4.0
 MERCHANTS: Final = 20
 LOOK_SECONDS: Final = 0.25
-FIRST_WAVE_SECONDS: Final = 2.0
-"""After the first outcome, before the steady state: the first calls were all begun at once."""
 STEADY_SHARE: Final = 0.8
 """Of the queue, after which fewer calls than the worker could make are left."""
 
@@ -77,19 +76,18 @@ async def _watched(store: Store, before: int, total: int, seconds: float) -> Seq
 def steady_rate(seen: Sequence[tuple[float, int]], *, total: int) -> tuple[float, float]:
     """Return how many were settled a second in the steady state, and how long that was.
 
-    It begins when the first wave of calls is over, and ends when most of the queue is; where that leaves nothing, it is
-    all the time from the first outcome on. NaN where there is no outcome.
+    It is from the first outcome until most of the queue is settled, or all the time where that leaves nothing. Calls
+    that began together end together, again and again: the rate is the slope of the line through all looks (least
+    squares), which no look between two waves bends much. NaN where nothing was settled.
     """
-    some = [each for each in seen if each[1] > 0]
-    if len(some) < 2:
-        return float("nan"), 0.0
-    steady = [
-        (at, count) for at, count in some if at >= some[0][0] + FIRST_WAVE_SECONDS and count <= total * STEADY_SHARE
-    ]
-    if len(steady) < 2:
-        steady = some
-    seconds = steady[-1][0] - steady[0][0]
-    return (steady[-1][1] - steady[0][1]) / seconds, seconds
+    some = [(at, count) for at, count in seen if count > 0]
+    steady = [(at, count) for at, count in some if count <= total * STEADY_SHARE]
+    looks = steady if len(steady) > 1 else some
+    if len(looks) < 2:
+        return math.nan, 0.0
+    middle = sum(at for at, _ in looks) / len(looks)
+    slope = sum((at - middle) * count for at, count in looks) / sum((at - middle) ** 2 for at, _ in looks)
+    return slope, looks[-1][0] - looks[0][0]
 
 
 SLOW_GATEWAY: Final = Case(name="slow-gateway", what="gateway that takes 4 s, one worker", measure=measure_slow_gateway)

@@ -239,14 +239,19 @@ def test_a_backlog_that_stays_does_not_grow() -> None:
     assert math.isnan(growth_of([Left(at=0, count=1)]))
 
 
-def test_a_steady_rate_leaves_out_the_first_wave_and_the_last_calls() -> None:
-    wave = [(0.0, 0), (4.0, 2000)]
-    steady = [(4.0 + number, 2000 + 500 * number) for number in range(1, 17)]
-    end = [(30.0, 10_000)]
-    rate, seconds = steady_rate([*wave, *steady, *end], total=10_000)
-    assert rate == 500
-    assert seconds == 10
-    assert math.isnan(steady_rate([(0.0, 0), (4.0, 0)], total=10)[0])
+def test_a_steady_rate_leaves_out_the_wait_before_and_the_last_calls() -> None:
+    before, end = [(0.0, 0), (4.0, 0)], [(30.0, 10_000), (60.0, 10_000)]
+    steady = [(4.0 + number, 500 * number) for number in range(1, 17)]
+    rate, seconds = steady_rate([*before, *steady, *end], total=10_000)
+    assert rate == pytest.approx(500)
+    assert seconds == 15
+    assert math.isnan(steady_rate(before, total=10)[0])
+
+
+def test_a_steady_rate_of_waves_is_their_mean() -> None:
+    looks = [(number / 4, 2000 * int(number / 16)) for number in range(16 * 8)]
+    rate, _ = steady_rate(looks, total=16_000)
+    assert rate == pytest.approx(500, rel=0.06)
 
 
 # ── plot and page ────────────────────────────────────────────────────────────────────────────────────────────────────
