@@ -47,10 +47,11 @@ def main(arguments: Sequence[str]) -> int:
 
 
 async def _until_terminated(options: Options, folder: Path) -> list[Measured]:
-    """Measure; SIGTERM ends it in good order, as Ctrl-C does."""
+    """Measure; SIGTERM and a terminal that is closed end it in good order, as Ctrl-C does."""
     measuring = asyncio.current_task()
     assert measuring is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, measuring.cancel)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, measuring.cancel)
     return await _measure(options, folder)
 
 
@@ -65,7 +66,7 @@ async def _measure(options: Options, folder: Path) -> list[Measured]:
     cases = chosen(options)
     measured: list[Measured] = []
     with Shown(len(cases)) as shown:
-        shown.tell("starting the servers, registering merchants")
+        shown.tell("starting the servers, making merchants")
         async with running_world(folder) as world:
             for case in cases:
                 shown.tell(case.name)

@@ -1,12 +1,21 @@
-"""Merchants as the outside knows them."""
+"""Merchants as the outside knows them.
+
+One is registered. The others are copies of its rows: to hash a password takes long, and nothing here logs in.
+"""
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
+from payments_core.ids import SEED_BYTES, Moment
+from payments_core.keys import SECRET_BYTES, digest, make_api_key, make_payment_key
+from tests.benchmark.store import SCHEMA, Store
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import PASSWORD
 
@@ -31,6 +40,38 @@ async def register(client: httpx.AsyncClient, name: str) -> Merchant:
     headers = {"Authorization": f"Token {account['api_key']}"}
     channel = await made(client, "/api/payments/payment_key/", None, headers)
     return Merchant(id=account["id"], api_key=account["api_key"], payment_key=channel["key"])
+
+
+async def copied(store: Store, sample: Merchant, number: int) -> list[Merchant]:
+    """Make so many merchants that are like one, each with keys of its own."""
+    made = [_another() for _ in range(number)]
+    own: Mapping[str, Mapping[str, str]] = {
+        "merchants": {"id": "m.id", "email": "m.id || '@example.com'"},
+        "merchant_revisions": {"merchant_id": "m.id"},
+        "api_keys": {"merchant_id": "m.id", "digest": "m.digest"},
+        "payment_keys": {"merchant_id": "m.id", "key": "m.payment_key"},
+    }
+    for table, values in own.items():
+        columns = await store.columns(table)
+        await store.do(
+            f"INSERT INTO {SCHEMA}.{table} ({', '.join(columns)})"
+            f" SELECT {', '.join(values.get(column, f's.{column}') for column in columns)} FROM {SCHEMA}.{table} s,"
+            " unnest(%s::text[], %s::text[], %s::text[]) m(id, digest, payment_key)"
+            f" WHERE s.{'id' if table == 'merchants' else 'merchant_id'} = %s",
+            [merchant.id for merchant in made],
+            [digest(merchant.api_key) for merchant in made],
+            [merchant.payment_key for merchant in made],
+            sample.id,
+        )
+    return made
+
+
+def _another() -> Merchant:
+    return Merchant(
+        id=Moment(datetime.now(UTC), secrets.token_bytes(SEED_BYTES)).id("mer"),
+        api_key=make_api_key(secrets.token_bytes(SECRET_BYTES), livemode=False),
+        payment_key=make_payment_key(secrets.token_bytes(SECRET_BYTES), livemode=False),
+    )
 
 
 async def listen(client: httpx.AsyncClient, merchant: Merchant, url: str, events: list[str]) -> str:

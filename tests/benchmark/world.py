@@ -16,7 +16,7 @@ import redis.asyncio as redis
 from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.benchmark import requests
 from tests.benchmark.fleet import Fleet, Peaks
-from tests.benchmark.merchants import Merchant, listen, made, register
+from tests.benchmark.merchants import Merchant, copied, listen, made, register
 from tests.benchmark.options import MERCHANTS
 from tests.benchmark.receiving import Receiver, receiving
 from tests.benchmark.store import ACCEPTED, Literals, Store
@@ -26,7 +26,6 @@ from tests.processes import SECRET_KEY, free_port, run
 BASE: Final = "base"
 SAMPLE_PATH: Final = "/sample"
 SAMPLE_KEY: Final = "sample"
-REGISTERED_AT_ONCE_MAX: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,17 +110,11 @@ async def _opened(
 
 
 async def _furnish(store: Store, receiver: Receiver) -> tuple[Merchant, Sequence[Merchant], Mapping[str, Literals]]:
-    """Register the merchants, and have one payment of another go its whole way: the sample of what it leaves behind."""
+    """Make the merchants, and have one payment of another go its whole way: the sample of what it leaves behind."""
     async with store.fleet.api() as port, httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
         sample = await register(client, "sample")
         await listen(client, sample, receiver.url(SAMPLE_PATH), ["transaction.succeeded"])
-        places = asyncio.Semaphore(REGISTERED_AT_ONCE_MAX)
-
-        async def registered(number: int) -> Merchant:
-            async with places:
-                return await register(client, f"merchant-{number}")
-
-        merchants = await asyncio.gather(*(registered(number) for number in range(MERCHANTS)))
+        merchants = await copied(store, sample, MERCHANTS)
         headers = {**sample.headers, "Idempotency-Key": SAMPLE_KEY}
         await made(client, "/api/transactions/pay", requests.payment(sample), headers)
         accepted = {table: await store.literals(table, sample.id) for table in ACCEPTED}
