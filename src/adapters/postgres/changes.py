@@ -88,7 +88,7 @@ class Changes:
     """
 
     def __init__(self, kinds: Kinds) -> None:
-        self._kinds: Final = kinds
+        self.kinds: Final = kinds
         self._writes: Final[dict[str, Writes[Any]]] = {}
         self._expectations: Final[list[Versioned]] = []
         self.touched: Final[set[str]] = set()
@@ -125,7 +125,7 @@ class Changes:
         """The versions that things must have; what the unit itself adds has none yet."""
         expected: list[tuple[Thing, int]] = []
         for aggregate in self._expectations:
-            kind = _kind_of(self._kinds, aggregate)
+            kind = _kind_of(self.kinds, aggregate)
             identity = kind.identity_of(aggregate)
             if identity not in self.of(kind).added:
                 expected.append(((kind.table.name, identity), aggregate.version))
@@ -150,9 +150,9 @@ class Changes:
     @cached_property
     def unique(self) -> Sequence[tuple[Unique, Identity]]:
         """What must not be taken, of what is unique within a merchant."""
-        made = self.of(self._kinds.transactions).added.values()
+        made = self.of(self.kinds.transactions).added.values()
         return [
-            *((Unique.IDEMPOTENCY_KEY, identity) for identity in self.of(self._kinds.records).added),
+            *((Unique.IDEMPOTENCY_KEY, identity) for identity in self.of(self.kinds.records).added),
             *(
                 (Unique.TRANSACTION_REFERENCE, (one.merchant, one.livemode, one.reference))
                 for one in made
@@ -163,7 +163,7 @@ class Changes:
     @cached_property
     def closed(self) -> Sequence[Endpoint]:
         """The endpoints that are saved as disabled, by identity."""
-        saved = self.of(self._kinds.endpoints).saved
+        saved = self.of(self.kinds.endpoints).saved
         return [endpoint for _, endpoint in sorted(saved.items()) if not endpoint.enabled]
 
     @cached_property
@@ -171,7 +171,7 @@ class Changes:
         """The merchants whose counters the commit locks; those that it adds have none yet."""
         expected = {str(identity[0]) for (_, identity), _ in self.expected}
         expected.update(job.merchant for job in self.jobs_expected)
-        new = {str(merchant) for (merchant,) in self.of(self._kinds.merchants).added}
+        new = {str(merchant) for (merchant,) in self.of(self.kinds.merchants).added}
         return frozenset((self.touched | expected) - new)
 
     # ── beside other units in one commit
@@ -193,7 +193,7 @@ class Changes:
         New merchants, because e-mail addresses are unique over all of them; endpoints that close and replays, because
         they move any number of deliveries.
         """
-        if self.replays or self.closed or self.of(self._kinds.merchants).added:
+        if self.replays or self.closed or self.of(self.kinds.merchants).added:
             return True
         return sum(len(kind.added) + len(kind.saved) for kind in (*self._writes.values(), self.jobs_done)) > SMALL_MAX
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from sqlalchemy import ColumnElement, Select, select
@@ -40,6 +39,7 @@ from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Part[Any]")
 
 Find: TypeAlias = Callable[[By, Key], Awaitable[Sequence[Row]]]
 """Return the rows of a table under a key, each with all its columns."""
@@ -153,12 +153,6 @@ class PostgresPaymentKeys(Part[PaymentKey]):
 class PostgresSessions(Part[Session]):
     """Sessions of a unit, and their refresh tokens."""
 
-    def __init__(
-        self, changes: Changes, kind: Kind[Session], find: Find, read: Read, *, tokens: Kind[RefreshToken]
-    ) -> None:
-        super().__init__(changes, kind, find, read)
-        self._tokens: Final = RefreshTokens(changes, tokens, find, read)
-
     async def get(self, merchant: MerchantId, id: SessionId, /) -> Session:
         return await self._get(merchant, id)
 
@@ -170,6 +164,10 @@ class PostgresSessions(Part[Session]):
             columns.expires_at > at,
             keep=lambda session: session.merchant == merchant and session.is_valid(at),
         )
+
+    @property
+    def _tokens(self) -> RefreshTokens:
+        return RefreshTokens(self._changes, self._changes.kinds.refresh_tokens, self._find, self._read)
 
     async def refresh_token(self, digest: str, /) -> RefreshToken | None:
         return await self._tokens.by_digest(digest)
@@ -296,55 +294,62 @@ class PostgresUnit:
         self._kinds: Final = kinds
         self._find: Final = find
         self._read: Final = read
+        self._parts: Final[dict[type[Any], Any]] = {}
 
     def expect(self, aggregate: Versioned, /) -> None:
         self.changes.expect(aggregate)
 
-    @cached_property
+    @property
     def merchants(self) -> PostgresMerchants:
-        return PostgresMerchants(self.changes, self._kinds.merchants, self._find, self._read)
+        return self._part(PostgresMerchants, self._kinds.merchants)
 
-    @cached_property
+    @property
     def api_keys(self) -> PostgresApiKeys:
-        return PostgresApiKeys(self.changes, self._kinds.api_keys, self._find, self._read)
+        return self._part(PostgresApiKeys, self._kinds.api_keys)
 
-    @cached_property
+    @property
     def payment_keys(self) -> PostgresPaymentKeys:
-        return PostgresPaymentKeys(self.changes, self._kinds.payment_keys, self._find, self._read)
+        return self._part(PostgresPaymentKeys, self._kinds.payment_keys)
 
-    @cached_property
+    @property
     def sessions(self) -> PostgresSessions:
-        kinds = self._kinds
-        return PostgresSessions(self.changes, kinds.sessions, self._find, self._read, tokens=kinds.refresh_tokens)
+        return self._part(PostgresSessions, self._kinds.sessions)
 
-    @cached_property
+    @property
     def transactions(self) -> PostgresTransactions:
-        return PostgresTransactions(self.changes, self._kinds.transactions, self._find, self._read)
+        return self._part(PostgresTransactions, self._kinds.transactions)
 
-    @cached_property
+    @property
     def refunds(self) -> PostgresRefunds:
-        return PostgresRefunds(self.changes, self._kinds.refunds, self._find, self._read)
+        return self._part(PostgresRefunds, self._kinds.refunds)
 
-    @cached_property
+    @property
     def attempts(self) -> PostgresAttempts:
-        return PostgresAttempts(self.changes, self._kinds.attempts, self._find, self._read)
+        return self._part(PostgresAttempts, self._kinds.attempts)
 
-    @cached_property
+    @property
     def endpoints(self) -> PostgresEndpoints:
-        return PostgresEndpoints(self.changes, self._kinds.endpoints, self._find, self._read)
+        return self._part(PostgresEndpoints, self._kinds.endpoints)
 
-    @cached_property
+    @property
     def deliveries(self) -> PostgresDeliveries:
-        return PostgresDeliveries(self.changes, self._kinds.deliveries, self._find, self._read)
+        return self._part(PostgresDeliveries, self._kinds.deliveries)
 
-    @cached_property
+    @property
     def events(self) -> PostgresEvents:
-        return PostgresEvents(self.changes, self._kinds.events, self._find, self._read)
+        return self._part(PostgresEvents, self._kinds.events)
 
-    @cached_property
+    @property
     def jobs(self) -> PostgresJobs:
-        return PostgresJobs(self.changes, self._kinds.jobs, self._find, self._read)
+        return self._part(PostgresJobs, self._kinds.jobs)
 
-    @cached_property
+    @property
     def idempotency(self) -> PostgresIdempotencyRecords:
-        return PostgresIdempotencyRecords(self.changes, self._kinds.records, self._find, self._read)
+        return self._part(PostgresIdempotencyRecords, self._kinds.records)
+
+    def _part(self, part: type[P], kind: Kind[Any]) -> P:
+        made = self._parts.get(part)
+        if made is None:
+            made = self._parts[part] = part(self.changes, kind, self._find, self._read)
+        found: P = made
+        return found
