@@ -26,6 +26,7 @@ from tests.benchmark.world import World, running_world
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130
+FAULT_LENGTH_MAX: Final = 600
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -83,7 +84,9 @@ async def _outcome(case: Case, world: World, options: Options, shown: Shown) -> 
         return await case.measure(world, options, partial(_tell, shown, case))
     except Exception as error:
         shown.console.print_exception()
-        return Outcome(figures=(), faults=(f"could not be measured: {type(error).__name__}: {error}",))
+        return Outcome(
+            figures=(), faults=(f"could not be measured: {type(error).__name__}: {error}"[:FAULT_LENGTH_MAX],)
+        )
 
 
 def _tell(shown: Shown, case: Case, what: str) -> None:

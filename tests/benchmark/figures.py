@@ -38,7 +38,7 @@ class Target:
         if self.least is not None:
             return value / self.least
         assert self.most is not None, "a target bounds one side"
-        return self.most / value if value else math.inf
+        return self.most / value if value > 0 else math.inf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

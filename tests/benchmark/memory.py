@@ -29,7 +29,7 @@ async def measure_memory(world: World, options: Options, tell: Tell) -> Outcome:
     most = world.peaks.megabytes
     return Outcome(
         figures=tuple(
-            Figure(name=f"{kind}, at most", value=most.get(kind, math.nan), unit="MB", target=MOST)
+            Figure(name=f"memory of the {kind}, at most", value=most.get(kind, math.nan), unit="MB", target=MOST)
             for kind in (API, WORKER)
         ),
         notes=(

@@ -38,8 +38,8 @@ def as_plot(run: Run) -> str:
     """Return the figures that have a target as bars."""
     bars = [
         Bar(
-            name=figure.name,
-            shown=figure.shown,
+            name=figure.name.replace("`", ""),
+            shown=figure.shown + (", failed" if each.outcome.faults else ""),
             target=figure.target_shown,
             share=figure.target.share_of(figure.value),
             verdict=each.outcome.verdict_of(figure),

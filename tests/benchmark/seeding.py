@@ -7,6 +7,7 @@ was delivered, and the answer that is kept for its key. Their ids sort by number
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +23,10 @@ from tests.benchmark.world import World
 FULL: Final = "full"
 BATCH_ROWS: Final = 50_000
 """Of transactions at once: the progress is seen, and no commit is large."""
+BYTES_EACH: Final = 8_000
+"""That one payment takes in all tables and indices, rounded up."""
+BYTES_LEFT: Final = 4 * 2**30
+"""For the write-ahead log and everything else."""
 FILLERS: Final = 2
 """Connections that fill at the same time."""
 SEEDED_MERCHANTS: Final = 20
@@ -91,6 +96,10 @@ async def full_store(world: World, form: Form, tell: Tell) -> AsyncGenerator[Sto
 
 
 async def _fill(world: World, store: Store, form: Form, tell: Tell) -> None:
+    free, needed = shutil.disk_usage(world.folder).free, form.stored * BYTES_EACH + BYTES_LEFT
+    if free < needed:
+        gibibytes = f"{free / 2**30:.0f} GiB are free where TMPDIR is, and {needed / 2**30:.0f} are needed"
+        raise OSError(f"{gibibytes} for a store with {form.stored:,} payments: --stored takes fewer")
     await store.do(*_endpoints(world, await store.columns("endpoints")))
     columns = {copy.table: await store.columns(copy.table) for copy in COPIES}
     batches = iter(range(0, form.stored, BATCH_ROWS))

@@ -52,7 +52,7 @@ async def measure_slow_gateway(world: World, options: Options, tell: Tell) -> Ou
     rate, seconds = steady_rate(seen, total=loaded.answered)
     return Outcome(
         figures=(
-            Figure(name="settled by one worker", value=rate, unit="/s", target=RATE),
+            Figure(name="gateway of 4 s, settled by one worker", value=rate, unit="/s", target=RATE),
             Figure(name="settled in all", value=seen[-1][1], unit=""),
         ),
         notes=(

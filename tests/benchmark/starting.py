@@ -38,7 +38,7 @@ async def measure_up(world: World, options: Options, tell: Tell) -> Outcome:
         tell(f"round {number + 1} of {options.form.rounds}")
         seconds.append(await _until_paid(world.folder / f"up-{number}"))
     return Outcome(
-        figures=(Figure(name="to the first 201", value=median(seconds), unit="s", target=UP, digits=2),),
+        figures=(Figure(name="`payments up` to the first 201", value=median(seconds), unit="s", target=UP, digits=2),),
         notes=(
             f"median of {len(seconds)} starts, each in an empty directory, from the start of the process;"
             " the environment is installed, its bytecode compiled",

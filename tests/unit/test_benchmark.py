@@ -77,6 +77,7 @@ def test_a_share_of_the_target_is_above_one_where_it_is_better_on_either_side() 
     assert LEAST.share_of(2000) == 2
     assert MOST.share_of(20) == 2
     assert MOST.share_of(80) == 0.5
+    assert MOST.share_of(-1) == math.inf
 
 
 def test_figures_are_shown_with_their_units() -> None:
