@@ -48,7 +48,7 @@ async def measure_slow_gateway(world: World, options: Options, tell: Tell) -> Ou
         before = int(await store.value(SETTLED))
         async with store.fleet.worker(PAYMENTS_SANDBOX_LATENCY_SECONDS=latency):
             tell(f"settling them, {LATENCY_SECONDS:g} s each")
-            seen = await _watched(store, before, loaded.answered, options.form.wait_seconds_max)
+            seen = await _watched(store, before, loaded.answered, 2 * LATENCY_SECONDS + options.form.wait_seconds_max)
     rate, seconds = steady_rate(seen, total=loaded.answered)
     return Outcome(
         figures=(
