@@ -50,9 +50,10 @@ async def test_many_readers_share_few_statements_and_each_gets_its_own(
     assert 1 <= len(statements) <= 2
 
 
-async def test_nobody_has_no_revision_and_takes_none_from_others(store: PostgresStore) -> None:
+@pytest.mark.parametrize("name", ["mer_nobody", "mer_\0", "mer_\ud800"])
+async def test_nobody_has_no_revision_and_takes_none_from_others(store: PostgresStore, name: str) -> None:
     shop = await open_shop(store)
-    nobody = MerchantId("mer_nobody")
+    nobody = MerchantId(name)
     found = await asyncio.gather(store.revision(nobody), store.revision(shop.merchant.id), return_exceptions=True)
     assert isinstance(found[0], NotFound)
     assert isinstance(found[1], int)
