@@ -100,7 +100,7 @@ class Transaction:
 
     def created(self) -> Fact:
         """Return the fact that this new transaction was accepted: its first, which it counts already."""
-        # Not a copy that counts it, as after other facts: one copy costs as much as the fingerprint of the request.
+        # Not by a copy that counts it, as after other facts: every payment would pay for copying all fields.
         assert self.facts == 1
         return Fact(type=EventType.TRANSACTION_CREATED, transaction=self.id, sequence=self.facts, at=self.created_at)
 
