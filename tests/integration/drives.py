@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
@@ -233,9 +234,8 @@ async def units_written(store: PostgresStore, called: Called) -> None:
 def _watched_unit(opened: UnitOfWork, called: Called) -> UnitOfWork:
     """Return the unit, whose parts note what is called of them."""
     unit: Any = Watched(opened, called)
-    for name, part in vars(opened).items():
-        if name != "changes":
-            vars(unit)[name] = Watched(part, called)
+    for name, part in inspect.getmembers(type(opened), lambda member: isinstance(member, property)):
+        vars(unit)[name] = Watched(part.fget(opened), called)
     watched: UnitOfWork = unit
     return watched
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from adapters.postgres.changes import Replay
-from adapters.postgres.statements import given_rows
+from adapters.postgres.statements import given_rows, matching
 from adapters.postgres.tables import deliveries, endpoints, events
 from payments_core.event import ALL_EVENTS
 from payments_core.ids import lowest_id
@@ -97,7 +97,7 @@ TOLD: Final = ("merchant_id", "livemode", "id", "type", "at", "only_endpoint_id"
 def _insert_new() -> Insert:
     rows = given_rows([events.c[name] for name in TOLD])
     columns, new = _new_deliveries(rows, rows.c.at)
-    return insert(deliveries).from_select(columns, new)
+    return insert(deliveries).from_select(columns, new.where(matching(endpoints, rows, ["merchant_id", "livemode"])))
 
 
 DELIVER: Final = _insert_new()

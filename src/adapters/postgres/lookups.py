@@ -11,12 +11,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final, TypeAlias
 
-from sqlalchemy import Executable, Table, and_, select
+from sqlalchemy import Executable, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import translated
 from adapters.postgres.running import Row, Run, document, driver_of
-from adapters.postgres.statements import ROWS, given_rows
+from adapters.postgres.statements import ROWS, given_rows, matching
 from payments_core.gathered import Gathered
 
 KEYS_MAX: Final = 500
@@ -34,9 +34,7 @@ _NEVER_STORED: Final = re.compile("[\0\ud800-\udfff]")
 def _statement(by: By) -> Executable:
     table, names = by
     rows = given_rows([table.c[name] for name in names])
-    # The key is made of the rows' own values: a column that ignored case, say, would be found under another.
-    same = and_(*(table.c[name] == rows.c[name] for name in names))
-    return select(table).join_from(rows, table, same)
+    return select(table).join_from(rows, table, matching(table, rows, names))
 
 
 def _is_storable(key: Key) -> bool:
