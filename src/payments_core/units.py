@@ -33,8 +33,8 @@ class Behind(StrEnum):
     DELIVERIES = "deliveries"
 
 
-UNITS_BEHIND_MAX: Final[Mapping[Behind, int]] = {Behind.JOBS: 4, Behind.DELIVERIES: 3}
-"""Units of workers at once in one process, however much work is under way. A store has more connections than that.
+UNITS_BEHIND_MAX: Final[Mapping[Behind, int]] = {Behind.JOBS: 100, Behind.DELIVERIES: 100}
+"""Units of workers at once in one process, however much work is under way: as many as a store commits together.
 
 Each payment makes several deliveries: with places in common, money would wait behind the telling of it.
 """

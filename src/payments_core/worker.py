@@ -21,8 +21,8 @@ from payments_core.ports import ClaimedDelivery, Claims, Clock, Room
 from payments_core.use_cases.process_job import GatewayMisconfigured
 from payments_core.webhook import Delivery
 
-JOBS_IN_FLIGHT_MAX: Final = 2000
-"""A gateway that takes 4 s gets 500 calls a second."""
+JOBS_IN_FLIGHT_MAX: Final = 4000
+"""A gateway that takes 4 s gets up to a thousand calls a second."""
 DELIVERIES_IN_FLIGHT_MAX: Final = 400
 DELIVERIES_IN_FLIGHT_EACH_MAX: Final = 10
 """For one endpoint, in one worker."""

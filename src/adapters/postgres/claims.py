@@ -88,9 +88,30 @@ def _claim_deliveries() -> Executable:
     )
 
 
+def _set_leases(table: Table) -> Executable:
+    """Set the leases of `held_…` to LEASE_UNTIL where their token is still the last one."""
+    keys = [column.name for column in table.primary_key]
+    held = given("held", **dict.fromkeys(keys, Text), lease_token=Integer)
+    # A row that is locked is being written by its holder, or claimed anew: to wait for it could end in a deadlock.
+    locked = (
+        select(*table.primary_key)
+        .where(
+            and_(*(table.c[name] == held.c[name] for name in (*keys, "lease_token"))),
+            table.c.lease_expires_at.is_not(None),
+        )
+        .with_for_update(of=table, skip_locked=True)
+        .cte("locked")
+    )
+    return (
+        update(table).where(*(table.c[name] == locked.c[name] for name in keys)).values(lease_expires_at=_LEASE_UNTIL)
+    )
+
+
 # Built once: to build them takes longer than to run them, and a busy worker claims many times a second.
 CLAIM_JOBS: Final = _claim_jobs()
 CLAIM_DELIVERIES: Final = _claim_deliveries()
+SET_JOB_LEASES: Final = _set_leases(jobs)
+SET_DELIVERY_LEASES: Final = _set_leases(deliveries)
 
 
 class PostgresClaims:
@@ -132,20 +153,22 @@ class PostgresClaims:
         self, held_jobs: Sequence[Job], held_deliveries: Sequence[Delivery], until: datetime | None
     ) -> None:
         if held_jobs:
-            parameters = {
+            parameters: dict[str, object] = {
+                "lease_until": until,
                 "held_merchant_id": [job.merchant for job in held_jobs],
                 "held_id": [job.id for job in held_jobs],
                 "held_lease_token": [job.lease_token for job in held_jobs],
             }
-            await self._run(_set_lease(jobs, until), parameters)
+            await self._run(SET_JOB_LEASES, parameters)
         if held_deliveries:
             parameters = {
+                "lease_until": until,
                 "held_merchant_id": [delivery.merchant for delivery in held_deliveries],
                 "held_endpoint_id": [delivery.endpoint for delivery in held_deliveries],
                 "held_id": [delivery.id for delivery in held_deliveries],
                 "held_lease_token": [delivery.lease_token for delivery in held_deliveries],
             }
-            await self._run(_set_lease(deliveries, until), parameters)
+            await self._run(SET_DELIVERY_LEASES, parameters)
 
     async def backlog(self, *, at: datetime) -> Backlog:
         """Count what waits, up to COUNTED_MAX of each."""
@@ -192,23 +215,6 @@ def _readable(rows: Sequence[RowMapping], read: Callable[[RowMapping], T]) -> li
     if unreadable:
         _log.error("claimed what cannot be read, left to its lease: %s", unreadable)
     return things
-
-
-def _set_lease(table: Table, until: datetime | None) -> Executable:
-    """Set the leases of `held_…` where their token is still the last one."""
-    keys = [column.name for column in table.primary_key]
-    held = given("held", **dict.fromkeys(keys, Text), lease_token=Integer)
-    # A row that is locked is being written by its holder, or claimed anew: to wait for it could end in a deadlock.
-    locked = (
-        select(*table.primary_key)
-        .where(
-            and_(*(table.c[name] == held.c[name] for name in (*keys, "lease_token"))),
-            table.c.lease_expires_at.is_not(None),
-        )
-        .with_for_update(of=table, skip_locked=True)
-        .cte("locked")
-    )
-    return update(table).where(*(table.c[name] == locked.c[name] for name in keys)).values(lease_expires_at=until)
 
 
 def _count(rows: Select[Any]) -> ColumnElement[int]:

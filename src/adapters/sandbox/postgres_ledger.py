@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     Column,
     DateTime,
+    Executable,
     MetaData,
     RowMapping,
     Select,
@@ -20,23 +23,28 @@ from sqlalchemy import (
     Text,
     any_,
     bindparam,
+    cast,
+    column,
     func,
     make_url,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSON, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.schema import CreateSchema
 
 from adapters.sandbox.ledger import ENTRIES_MAX, EntryStatus, LedgerAway, LedgerEntry, Recorded
 from payments_core.attempt import AttemptKind
+from payments_core.gathered import Gathered
 from payments_core.ids import AttemptId
 from payments_core.money import Money, currency
 
 SCHEMA: Final = "sandbox"
 CONNECTIONS_MAX: Final = 10
+RECORDED_MAX: Final = 200
+"""Entries written in one statement; those that come meanwhile share the next."""
 ANSWER_SECONDS: Final = 2.0
 """For one call with all its waiting, of which a decision takes two: less than the gateway's quiet period."""
 PREPARE_SECONDS: Final = 30.0
@@ -69,6 +77,32 @@ dropped_calls: Final = Table(
 )
 
 
+def _recording() -> Executable:
+    names = [column.name for column in entries.c]
+    typed = [column(each.name, each.type) for each in entries.c]
+    given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(*typed)
+    rows = select(given.render_derived(name="rows", with_types=True))
+    return (
+        insert(entries)
+        .from_select(names, rows)
+        .on_conflict_do_nothing(index_elements=[entries.c.attempt])
+        .returning(entries.c.attempt)
+    )
+
+
+_RECORD: Final = _recording()
+"""Write the entries `rows`, a JSON text, of attempts that have none; return these attempts."""
+_FIND: Final = select(entries).where(entries.c.attempt == any_(bindparam("attempts", type_=ARRAY(Text))))
+_ROWS: Final = msgspec.json.Encoder()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Call:
+    """One call: two of one attempt are two, of which one alone can have written it."""
+
+    entry: LedgerEntry
+
+
 class PostgresLedger:
     """Books in the schema `sandbox` of the database at `url` (`postgresql://…`), which `prepare` makes.
 
@@ -86,6 +120,7 @@ class PostgresLedger:
             # Statements prepared on one connection fail on the next behind a pooler in transaction mode.
             connect_args={"prepare_threshold": None},
         )
+        self._recording: Final = Gathered(self._record_all, keys_max=RECORDED_MAX)
 
     async def prepare(self) -> None:
         """Make the schema and its tables where they are missing; safe to run from several processes at once."""
@@ -102,13 +137,29 @@ class PostgresLedger:
 
     async def record(self, entry: LedgerEntry, /) -> Recorded:
         """Write the entry unless its attempt has one, and return the attempt's."""
-        writing = insert(entries).values(_row(entry)).on_conflict_do_nothing(index_elements=[entries.c.attempt])
+        recorded = await self._recording.get(_Call(entry))
+        assert recorded is not None, "an entry is written, or there is another"
+        return recorded
+
+    async def _record_all(self, calls: Sequence[_Call]) -> Mapping[_Call, Recorded]:
+        """Write the entries of calls in one statement; of an attempt that is given twice, the first."""
+        first = {call.entry.attempt: call for call in reversed(calls)}
         async with self._connected() as connection:
-            written = await connection.scalar(writing.returning(entries.c.attempt))
-            if written is not None:
-                return Recorded(entry=entry, is_new=True)
-            found = (await connection.execute(_entry_of(entry.attempt))).mappings().one()
-            return Recorded(entry=_entry(found), is_new=False)
+            # In one order, so that no two writers wait for each other.
+            rows = [_row(first[attempt].entry) for attempt in sorted(first)]
+            written = set(await connection.scalars(_RECORD, {"rows": _ROWS.encode(rows).decode()}))
+            others = [attempt for attempt in first if attempt not in written]
+            found = (await connection.execute(_FIND, {"attempts": others})).mappings().all() if others else ()
+        known = {attempt: first[attempt].entry for attempt in written} | {
+            entry.attempt: entry for entry in map(_entry, found)
+        }
+        return {
+            call: Recorded(
+                entry=known[call.entry.attempt],
+                is_new=first[call.entry.attempt] is call and call.entry.attempt in written,
+            )
+            for call in calls
+        }
 
     async def revise(self, entry: LedgerEntry, /) -> LedgerEntry:
         """Write the gateway's later decision unless there is one, and return the entry."""
@@ -129,9 +180,8 @@ class PostgresLedger:
 
     async def find_all(self, attempts: Sequence[AttemptId], /) -> Sequence[LedgerEntry]:
         """Return the entries of those of these attempts that have one."""
-        reading = select(entries).where(entries.c.attempt == any_(bindparam("attempts", type_=ARRAY(Text))))
         async with self._connected() as connection:
-            found = await connection.execute(reading, {"attempts": list(attempts)})
+            found = await connection.execute(_FIND, {"attempts": list(attempts)})
             return [_entry(row) for row in found.mappings()]
 
     async def drop_first_call(self, attempt: AttemptId, /, *, at: datetime) -> bool:
