@@ -23,7 +23,7 @@ from sqlalchemy import Executable
 from adapters.postgres import deliver, statements
 from adapters.postgres.changes import VERSIONED, Changes, Writes
 from adapters.postgres.mapping import Identity
-from adapters.postgres.running import Done, Run, Step, document
+from adapters.postgres.running import Done, Runner, Step, document
 from adapters.postgres.statements import ROWS
 from payments_core.errors import Duplicate, LeaseLost, StaleWrite
 from payments_core.event import Event
@@ -47,20 +47,20 @@ class Written:
     transaction_id: str | None
 
 
-async def write(run: Run, group: Sequence[Changes], *, patient: bool) -> Written:
+async def write(runner: Runner, group: Sequence[Changes], *, patient: bool) -> Written:
     """Look at the changes of each unit and write those that are not refused, in the connection's transaction.
 
     `patient`: wait for counters that somebody else holds; else those units are refused with CounterHeld. The others'
     refusals are StaleWrite, Duplicate and LeaseLost. Raises what the driver raises, and StaleWrite where a row was not
     found that had just been looked at: then the transaction has to be rolled back, and nothing is known of any unit.
     """
-    standing = await _look(run, group, patient=patient)
+    standing = await _look(runner, group, patient=patient)
     refusals = [standing.refusal_of(changes, patient=patient) for changes in group]
     accepted = [changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None]
     writing = _Writing()
     if accepted:
         _write(writing, accepted, standing.events)
-    done = await run(*writing.steps) if writing.steps else ()
+    done = await runner.write(writing.steps, in_turn=writing.in_turn) if writing.steps else ()
     for (wanted, said), brought in zip(writing.wanted, done, strict=True):
         if wanted is not None and brought.count != wanted:
             raise StaleWrite(said)
@@ -111,7 +111,7 @@ class _Standing:
         return self.leases.get((merchant, id)) == lease_token
 
 
-async def _look(run: Run, group: Sequence[Changes], *, patient: bool) -> _Standing:
+async def _look(runner: Runner, group: Sequence[Changes], *, patient: bool) -> _Standing:
     """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
     wanted: list[tuple[str, Step]] = []
     merchants = sorted({merchant for changes in group for merchant in changes.counted})
@@ -145,7 +145,10 @@ async def _look(run: Run, group: Sequence[Changes], *, patient: bool) -> _Standi
         wanted.append((_REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))))
     standing = _Standing()
     if wanted:
-        for (name, _), done in zip(wanted, await run(*(step for _, step in wanted)), strict=True):
+        locks = 1 if merchants else 0
+        steps = [step for _, step in wanted]
+        brought = await runner.look(steps[:locks], steps[locks:])
+        for (name, _), done in zip(wanted, brought, strict=True):
             _note(standing, name, done)
     return standing
 
@@ -188,9 +191,13 @@ def _step(statement: Executable, rows: Rows) -> Step:
 
 
 class _Writing:
-    """Steps, each with how many rows it must count (None: any number) and what is said otherwise."""
+    """Steps, each with how many rows it must count (None: any number) and what is said otherwise.
+
+    `in_turn`: one of them has to see what those before it did.
+    """
 
     def __init__(self) -> None:
+        self.in_turn = False
         self.steps: list[Step] = []
         self.wanted: list[tuple[int | None, str]] = []
 
@@ -201,7 +208,8 @@ class _Writing:
             self.wanted.append((len(rows) if counted else None, "a row has moved that had been looked at"))
 
     def other(self, statement: Executable) -> None:
-        """Run a statement that has what it needs."""
+        """Run a statement that has what it needs, and sees what was done before."""
+        self.in_turn = True
         self.steps.append((statement, {}))
         self.wanted.append((None, ""))
 
@@ -216,6 +224,8 @@ def _write(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int
         writing.rows(statements.INSERT[name], _added_rows(writes))
         if name == "merchants":
             _insert_counters(writing, group, new)
+    # Events go to the endpoints as these are now.
+    writing.in_turn = bool(_of(group, "endpoints")) or bool(new)
     _write_events(writing, group, events)
     for changes in group:
         _move_deliveries(writing, changes)

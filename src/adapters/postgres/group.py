@@ -20,8 +20,6 @@ from payments_core.errors import OutcomeUnknown, Unavailable
 
 UNITS_MAX: Final = 200
 """In one database transaction."""
-WHOLE_MAX: Final = 16
-"""Of more units that wait, half are committed: while the database writes these, the process goes on with the others."""
 WAITING_MAX: Final = 2_000
 """Units that wait in one process; the next is told that the store is busy."""
 WAIT_SECONDS: Final = 5.0
@@ -135,7 +133,7 @@ class GroupCommit:
             while self._queue:
                 for unit in self._followers():
                     self._set_aside(unit)
-                group = _next_group(self._queue, min(UNITS_MAX, max(WHOLE_MAX, len(self._queue) // 2)))
+                group = _next_group(self._queue)
                 if group:
                     await self._commit_and_tell(group, patient=False)
         finally:
@@ -154,7 +152,7 @@ class GroupCommit:
         try:
             while queue:
                 async with self._places_aside:
-                    group = _next_group(queue, UNITS_MAX)
+                    group = _next_group(queue)
                     if group:
                         await self._commit_and_tell(group, patient=True)
         finally:
@@ -178,15 +176,15 @@ class GroupCommit:
                 unit.ended.set_exception(refusal)
 
 
-def _next_group(queue: deque[_Unit], most: int) -> list[_Unit]:
-    """Take up to `most` of the next units, such as may be committed together.
+def _next_group(queue: deque[_Unit]) -> list[_Unit]:
+    """Take the next units that may be committed together.
 
     Of units that are in each other's way the first goes, the others stay for a later commit.
     """
     group: list[_Unit] = []
     held, expected = set[object](), set[object]()
     stay: list[_Unit] = []
-    while queue and len(group) < most:
+    while queue and len(group) < UNITS_MAX:
         unit = queue.popleft()
         if unit.is_gone:
             continue

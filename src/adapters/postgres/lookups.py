@@ -15,7 +15,7 @@ from sqlalchemy import Executable, Table, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import translated
-from adapters.postgres.running import Row, Run, document, driver_of
+from adapters.postgres.running import Row, Runner, document, driver_of
 from adapters.postgres.statements import ROWS, given_rows, matching
 from payments_core.gathered import Gathered
 
@@ -41,24 +41,24 @@ def _is_storable(key: Key) -> bool:
     return not any(isinstance(value, str) and _NEVER_STORED.search(value) for value in key)
 
 
-async def look_up(run: Run, wanted: Mapping[By, Sequence[Key]]) -> Mapping[tuple[By, Key], list[Row]]:
+async def look_up(runner: Runner, wanted: Mapping[By, Sequence[Key]]) -> Mapping[tuple[By, Key], list[Row]]:
     """Return the rows under each key, none for one that is not there."""
     found: dict[tuple[By, Key], list[Row]] = {}
     steps = [
         (_statement(by), {ROWS: document([dict(zip(by[1], key, strict=True)) for key in keys])})
         for by, keys in wanted.items()
     ]
-    for by, done in zip(wanted, await run(*steps), strict=True):
+    for by, done in zip(wanted, await runner.look((), steps), strict=True):
         for row in done.rows:
             found.setdefault((by, tuple(row[name] for name in by[1])), []).append(row)
     return found
 
 
-async def look_up_one(run: Run, by: By, key: Key) -> Sequence[Row]:
+async def look_up_one(runner: Runner, by: By, key: Key) -> Sequence[Row]:
     """Return the rows under one key."""
     if not _is_storable(key):
         return ()
-    return (await look_up(run, {by: [key]})).get((by, key), ())
+    return (await look_up(runner, {by: [key]})).get((by, key), ())
 
 
 class Lookups:
@@ -80,4 +80,4 @@ class Lookups:
             wanted.setdefault(by, []).append(key)
         with translated():
             async with driver_of(self._single) as driver:
-                return await look_up(driver.run, wanted)
+                return await look_up(driver, wanted)

@@ -6,6 +6,7 @@ a commit of many units is bound by round trips and by what Python does for each 
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any, Final, Protocol, TypeAlias, cast
 import msgspec
 import psycopg
 from psycopg.rows import dict_row
-from sqlalchemy import ClauseElement, CursorResult, Dialect, Executable
+from sqlalchemy import ClauseElement, CursorResult, Delete, Dialect, Executable, Insert, Update
 from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -40,10 +41,16 @@ class Done:
     count: int
 
 
-class Run(Protocol):
-    """Run statements, in their order, and return what each brought; raise what the driver raises."""
+class Runner(Protocol):
+    """Runs statements and returns what each brought; raises what the driver raises."""
 
-    async def __call__(self, *steps: Step) -> Sequence[Done]: ...
+    async def look(self, first: Sequence[Step], then: Sequence[Step]) -> Sequence[Done]:
+        """Read: each of `first` in its turn, then all of `then`, which see what the locks of the first ones keep."""
+        ...
+
+    async def write(self, steps: Sequence[Step], *, in_turn: bool) -> Sequence[Done]:
+        """Write: all at once, none seeing what another does, or `in_turn`, each seeing what was done before."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,10 @@ class Compiled:
 
     sql: bytes
     constants: Mapping[str, object]
+
+
+Said: TypeAlias = tuple[Compiled, Mapping[str, object]]
+"""A statement as it is said to the server, with its parameters."""
 
 
 @lru_cache(maxsize=STATEMENTS_MAX)
@@ -64,8 +75,33 @@ def compiled(statement: Executable) -> Compiled:
     return Compiled(str(made).encode(), constants)
 
 
+_NAMED: Final = re.compile(r"%\((\w+)\)s")
+
+
+@lru_cache(maxsize=STATEMENTS_MAX)
+def _together(statements: tuple[Executable, ...]) -> Compiled:
+    """Return one statement for several that look, or several that write, with the parameters of each under its number.
+
+    It brings one row: of each that looks its rows as JSON, of each that writes how many it wrote.
+    """
+    parts = [compiled(statement) for statement in statements]
+    numbered = [(f"s{number}", part) for number, part in enumerate(parts)]
+    constants = {f"{name}_{key}": value for name, part in numbered for key, value in part.constants.items()}
+    said = [(name, _NAMED.sub(rf"%({name}_\1)s", part.sql.decode())) for name, part in numbered]
+    # Made of our own statements and numbers alone.
+    if all(isinstance(statement, Insert | Update | Delete) for statement in statements):
+        done = ", ".join(f"{name} AS ({sql} RETURNING 1)" for name, sql in said)
+        counts = ", ".join(f"(SELECT count(*) FROM {name}) AS {name}" for name, _ in said)  # noqa: S608
+        return Compiled(f"WITH {done} SELECT {counts}".encode(), constants)
+    found = (f"(SELECT coalesce(json_agg(one), '[]') FROM ({sql}) AS one) AS {name}" for name, sql in said)  # noqa: S608
+    return Compiled(f"SELECT {', '.join(found)}".encode(), constants)
+
+
 class Driver:
-    """A driver's connection, for as long as the block of `driver_of` lasts."""
+    """A driver's connection, for as long as the block of `driver_of` lasts; a `Runner`.
+
+    What Python does for each statement, and each round trip, costs more than what most statements do.
+    """
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection: Final = connection
@@ -75,19 +111,43 @@ class Driver:
         """Whether the connection has ended, so that nobody knows what became of the last thing said on it."""
         return self._connection.closed
 
-    async def run(self, *steps: Step) -> Sequence[Done]:
-        """Run statements in one round trip, outside of which nothing of them is seen; see `Run`."""
-        cursors: list[psycopg.AsyncCursor[dict[str, Any]]] = []
-        async with self._connection.pipeline():
-            for statement, parameters in steps:
-                made = compiled(statement)
-                cursor = self._connection.cursor(row_factory=dict_row)
-                await cursor.execute(made.sql, {**made.constants, **parameters})
-                cursors.append(cursor)
+    async def look(self, first: Sequence[Step], then: Sequence[Step]) -> Sequence[Done]:
+        """Read in one round trip; see `Runner`."""
+        said = [(compiled(statement), parameters) for statement, parameters in first]
+        if len(then) > 1:
+            said.append(_all_of(then))
+        else:
+            said.extend((compiled(statement), parameters) for statement, parameters in then)
+        done = await self._say(said)
+        if len(then) > 1:
+            (row,) = done.pop().rows
+            for number in range(len(then)):
+                rows: list[Row] = row[f"s{number}"]
+                done.append(Done(rows, len(rows)))
+        return done
+
+    async def write(self, steps: Sequence[Step], *, in_turn: bool) -> Sequence[Done]:
+        """Write in one round trip; see `Runner`."""
+        if in_turn or len(steps) < 2:
+            return await self._say([(compiled(statement), parameters) for statement, parameters in steps])
+        (done,) = await self._say([_all_of(steps)])
+        return [Done((), done.rows[0][f"s{number}"]) for number in range(len(steps))]
+
+    async def _say(self, said: Sequence[Said]) -> list[Done]:
+        if len(said) == 1:
+            cursors = [await self._execute(*said[0])]
+        else:
+            async with self._connection.pipeline():
+                cursors = [await self._execute(*each) for each in said]
         return [
             Done(await cursor.fetchall() if cursor.description is not None else (), cursor.rowcount)
             for cursor in cursors
         ]
+
+    async def _execute(self, made: Compiled, parameters: Mapping[str, object]) -> psycopg.AsyncCursor[dict[str, Any]]:
+        cursor = self._connection.cursor(row_factory=dict_row)
+        await cursor.execute(made.sql, {**made.constants, **parameters})
+        return cursor
 
     async def commit(self) -> None:
         """Commit."""
@@ -96,6 +156,11 @@ class Driver:
     async def roll_back(self) -> None:
         """Roll back."""
         await self._connection.rollback()
+
+
+def _all_of(steps: Sequence[Step]) -> Said:
+    given = {f"s{number}_{name}": value for number, (_, named) in enumerate(steps) for name, value in named.items()}
+    return _together(tuple(statement for statement, _ in steps)), given
 
 
 @asynccontextmanager
@@ -117,19 +182,24 @@ async def driver_of(engine: AsyncEngine) -> AsyncGenerator[Driver]:
 _COUNTED: Final = {"preserve_rowcount": True}
 
 
-def on_connection(connection: AsyncConnection) -> Run:
-    """Run statements on a caller's connection, whatever its driver, within its transaction."""
+class OnConnection:
+    """Runs statements one after another on a caller's connection, whatever its driver, within its transaction."""
 
-    async def run(*steps: Step) -> Sequence[Done]:
-        done: list[Done] = []
-        for statement, parameters in steps:
-            answer = await connection.execute(statement, dict(parameters), execution_options=_COUNTED)
-            result = cast("CursorResult[Any]", answer)
-            rows = result.mappings().all() if result.returns_rows else ()
-            done.append(Done(rows, result.rowcount))
-        return done
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection: Final = connection
 
-    return run
+    async def look(self, first: Sequence[Step], then: Sequence[Step]) -> Sequence[Done]:
+        """Read; see `Runner`."""
+        return [await self._run(*step) for step in (*first, *then)]
+
+    async def write(self, steps: Sequence[Step], *, in_turn: bool) -> Sequence[Done]:  # noqa: ARG002 - always
+        """Write; see `Runner`. What may be written at once may as well be in turn."""
+        return [await self._run(*step) for step in steps]
+
+    async def _run(self, statement: Executable, parameters: Mapping[str, object]) -> Done:
+        answer = await self._connection.execute(statement, dict(parameters), execution_options=_COUNTED)
+        result = cast("CursorResult[Any]", answer)
+        return Done(result.mappings().all() if result.returns_rows else (), result.rowcount)
 
 
 _encode: Final = msgspec.json.Encoder().encode

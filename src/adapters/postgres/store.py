@@ -24,7 +24,7 @@ from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
 from adapters.postgres.oversight import PostgresOversight
 from adapters.postgres.read_back import was_written
-from adapters.postgres.running import Row, driver_of, on_connection
+from adapters.postgres.running import OnConnection, Row, driver_of
 from adapters.postgres.unit import PostgresUnit
 from adapters.postgres.views import PostgresView, open_view
 from payments_core.errors import NotFound, OutcomeUnknown, Unavailable
@@ -78,11 +78,11 @@ class PostgresStore:
         that is refused leaves the transaction as it was. The transaction is READ COMMITTED, and short: from its first
         unit on it holds the lock on the merchant's revision. Who waits for jobs is to be rung after its commit.
         """
-        run = on_connection(connection)
+        runner = OnConnection(connection)
 
         async def find(by: By, key: Key) -> Sequence[Row]:
             with translated():
-                return await look_up_one(run, by, key)
+                return await look_up_one(runner, by, key)
 
         async def read(statement: Select[Any]) -> Sequence[Row]:
             with translated():
@@ -96,7 +96,7 @@ class PostgresStore:
             if unit.changes:
                 with translated():
                     async with connection.begin_nested():
-                        (refusal,) = (await write(run, [unit.changes], patient=True)).refusals
+                        (refusal,) = (await write(runner, [unit.changes], patient=True)).refusals
                         if refusal is not None:
                             raise refusal
 
@@ -130,7 +130,7 @@ class PostgresStore:
         """Commit units in one database transaction, or raise why none of them was."""
         with translated():
             async with driver_of(self._engine) as driver:
-                written = await write(driver.run, group, patient=patient)
+                written = await write(driver, group, patient=patient)
                 refusals = written.refusals
                 if all(refusals):
                     return refusals
