@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
@@ -28,7 +29,9 @@ ASIDE_MAX: Final = 4
 """Commits at once beside the common lane: each has a connection, and may wait on it."""
 
 BUSY: Final = "the store is busy: too many commits wait"
-BROKEN_OFF: Final = "the process ended during the commit"
+BROKEN_OFF: Final = "the commit was broken off"
+
+_log = logging.getLogger(__name__)
 
 Commit: TypeAlias = Callable[[Sequence[Changes], bool], Awaitable[Sequence[Exception | None]]]
 """Commit units together; return for each why it is refused, or None.
@@ -163,10 +166,14 @@ class GroupCommit:
             self._begin(unit)
         try:
             refusals = await self._commit([unit.changes for unit in group], patient)
-        except BaseException:
+        except BaseException as error:
             for unit in group:
                 unit.ended.set_exception(OutcomeUnknown(BROKEN_OFF))
-            raise
+            if not isinstance(error, Exception):
+                raise
+            # A defect of ours, which those that come next are not to wait behind.
+            _log.exception("a commit broke off")
+            return
         for unit, refusal in zip(group, refusals, strict=True):
             if refusal is None:
                 unit.ended.set_result(None)
