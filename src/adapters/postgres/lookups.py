@@ -48,7 +48,7 @@ async def look_up(runner: Runner, wanted: Mapping[By, Sequence[Key]]) -> Mapping
         (_statement(by), {ROWS: document([dict(zip(by[1], key, strict=True)) for key in keys])})
         for by, keys in wanted.items()
     ]
-    for by, done in zip(wanted, await runner.look((), steps), strict=True):
+    for by, done in zip(wanted, await runner.look(steps, ()), strict=True):
         for row in done.rows:
             found.setdefault((by, tuple(row[name] for name in by[1])), []).append(row)
     return found

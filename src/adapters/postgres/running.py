@@ -45,7 +45,10 @@ class Runner(Protocol):
     """Runs statements and returns what each brought; raises what the driver raises."""
 
     async def look(self, first: Sequence[Step], then: Sequence[Step]) -> Sequence[Done]:
-        """Read: each of `first` in its turn, then all of `then`, which see what the locks of the first ones keep."""
+        """Read: each of `first` in its turn, then all of `then`, which see what the locks of the first ones keep.
+
+        What `then` brings are texts, numbers and truth values only: it may come as JSON.
+        """
         ...
 
     async def write(self, steps: Sequence[Step], *, in_turn: bool) -> Sequence[Done]:
