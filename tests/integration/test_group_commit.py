@@ -17,7 +17,7 @@ from adapters.security.vault import AeadVault
 from payments_core.errors import Duplicate, NotFound, StaleWrite
 from payments_core.ports import EventFilter, Window
 from payments_core.testing.builders import a_record, a_session, a_transaction, an_endpoint, an_event
-from payments_core.testing.subject import Shop, add, open_shop, put, stored, stored_transaction
+from payments_core.testing.subject import Kept, Shop, add, open_shop, put, stored, stored_transaction
 from payments_core.transaction import Transaction
 from tests.patience import until
 
@@ -88,7 +88,7 @@ async def test_of_units_that_share_a_commit_those_that_are_wrong_are_refused_and
 
 async def test_things_of_several_kinds_that_are_read_at_one_moment_are_what_was_stored(store: PostgresStore) -> None:
     shop = await open_shop(store)
-    things = [a_transaction(shop.key), an_endpoint(shop.merchant), a_session(shop.merchant)]
+    things: list[Kept] = [a_transaction(shop.key), an_endpoint(shop.merchant), a_session(shop.merchant)]
     await put(store, *things)
     alone = [await stored(store, thing) for thing in things]
     assert await asyncio.gather(*(stored(store, thing) for thing in things)) == alone
