@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres.changes import Changes
 from adapters.postgres.commit import write
 from adapters.postgres.errors import Rejected
 from adapters.postgres.tables import merchant_revisions
@@ -92,6 +93,20 @@ async def test_things_of_several_kinds_that_are_read_at_one_moment_are_what_was_
     await put(store, *things)
     alone = [await stored(store, thing) for thing in things]
     assert await asyncio.gather(*(stored(store, thing) for thing in things)) == alone
+
+
+async def test_what_writes_nothing_does_not_vouch_for_those_it_shared_a_lost_commit_with(
+    store: PostgresStore, engine: AsyncEngine
+) -> None:
+    shop = await open_shop(store)
+    looking, paying = Changes(store._kinds), Changes(store._kinds)
+    looking.expect(shop.key)
+    paying.of(store._kinds.transactions).add(a_transaction(shop.key))
+    async with engine.connect() as connection:
+        ended = str(await connection.scalar(text("SELECT pg_current_xact_id()")))
+        await connection.rollback()
+    assert not await store._was_committed([looking, paying], ended)
+    assert await store._was_committed([looking], ended)
 
 
 async def test_a_counter_that_somebody_holds_holds_up_its_merchant_alone(

@@ -156,10 +156,6 @@ class Driver:
         """Commit."""
         await self._connection.commit()
 
-    async def roll_back(self) -> None:
-        """Roll back."""
-        await self._connection.rollback()
-
 
 def _all_of(steps: Sequence[Step]) -> Said:
     given = {f"s{number}_{name}": value for number, (_, named) in enumerate(steps) for name, value in named.items()}

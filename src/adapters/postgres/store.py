@@ -141,21 +141,28 @@ class PostgresStore:
                 else:
                     return refusals
             accepted = [changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None]
-            if not await self._was_committed(accepted, written.transaction_id):
-                raise refused
+            try:
+                if not await self._was_committed(accepted, written.transaction_id):
+                    raise refused
+            except OutcomeUnknown as error:
+                # Of those that were refused it is known: nothing of them was written.
+                return [refusal or OutcomeUnknown(error.message) for refusal in refusals]
             return refusals
 
     async def _was_committed(self, group: Sequence[Changes], transaction_id: str | None) -> bool:
         """Say whether a commit happened whose COMMIT was sent and not answered by "done", or raise OutcomeUnknown.
 
         One that is still in progress has a process that has yet to notice that nobody listens. What one unit left
-        behind tells of all, as they were written together.
+        behind tells of all, as they were written together; one that writes nothing tells nothing.
         """
         assert transaction_id is not None
+        telling = [changes for changes in group if changes.touched]
+        if not telling:
+            return True
         for _ in range(READ_BACK_TRIES_MAX):
             try:
                 if not await self._read(statements.in_progress(transaction_id)):
-                    for changes in group:
+                    for changes in telling:
                         written = await was_written(self._lookups.rows, changes)
                         if written is not None:
                             return written
