@@ -1,7 +1,8 @@
 """Running statements: several in one round trip on a connection of our own, one after another on a caller's.
 
-Statements are made with SQLAlchemy Core, once, and compiled once. A store's own go to the driver in its pipeline mode:
-a commit of many units is bound by round trips and by what Python does for each statement, not by what they do there.
+Statements are made with SQLAlchemy Core, once, and compiled once. A store's own go to the driver, several as one where
+they can: a commit of many units is bound by round trips and by what Python does for each statement, not by what they do
+there.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from adapters.postgres.mapping import Stored
 STATEMENTS_MAX: Final = 1_000
 """How many compiled statements are kept; there are some dozens."""
 
+# SQLAlchemy leaves the dialect's own constructor without types.
 _DIALECT: Final[Dialect] = dialect()  # type: ignore[no-untyped-call]
 
 Row: TypeAlias = Stored
