@@ -21,6 +21,8 @@ FIELD_DIGEST_LENGTH: Final = 32
 """In hexadecimal digits."""
 SCOPES_KEPT_MAX: Final = 256
 """Sets of scopes whose text is kept: there are as many as credentials differ."""
+NAMES_KEPT_MAX: Final = 256
+"""Names of fields whose text is kept: there are some dozens."""
 SCOPES_FIELD: Final = "the credential's scopes"
 
 
@@ -75,7 +77,7 @@ def fingerprint(secret: bytes, *, route: str, body: Mapping[str, Json], scopes: 
     # Each value is written once: both digests are over canonical JSON, of the whole and of each `[name, value]`.
     texts = {name: canonical_text(value) for name, value in body.items()}
     texts[SCOPES_FIELD] = _scopes_text(frozenset(scopes))
-    names = {name: canonical_text(name) for name in texts}
+    names = {name: _name_text(name) for name in texts}
     whole = ",".join([f"{names[name]}:{texts[name]}" for name in sorted(texts)])
     keyed = _keyed_by(secret)
     return Fingerprint(
@@ -102,6 +104,9 @@ class _Keyed:
 
 
 _keyed_by: Final = lru_cache(maxsize=1)(_Keyed)
+
+
+_name_text: Final = lru_cache(maxsize=NAMES_KEPT_MAX)(canonical_text)
 
 
 @lru_cache(maxsize=SCOPES_KEPT_MAX)

@@ -8,6 +8,7 @@ alone and turns a time into a bound on ids. To everyone outside they are opaque.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, NewType
@@ -35,6 +36,10 @@ SEED_BYTES: Final = 32
 _ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS: Final = [a + b for a in _ALPHABET for b in _ALPHABET]
 _SHIFTS: Final = range(10 * (BODY_LENGTH // 2 - 1), -1, -10)
+_HEAD_SHIFTS: Final = _SHIFTS[:5]
+"""Of what begins every id of one time: 50 of its 56 bits."""
+_TAIL_SHIFTS: Final = _SHIFTS[5:]
+_RANDOM: Final = (1 << RANDOM_BITS) - 1
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -44,9 +49,9 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
-def _encode(number: int) -> str:
-    """Return 130 bits as 26 characters."""
-    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
+def _encode(number: int, shifts: Iterable[int] = _SHIFTS) -> str:
+    """Return 130 bits as 26 characters, or those of them that `shifts` names, two for each."""
+    return "".join([_PAIRS[number >> shift & 1023] for shift in shifts])
 
 
 def lowest_id(prefix: str, at: datetime, *, shift: timedelta = timedelta(0)) -> str:
@@ -81,13 +86,18 @@ class Moment:
     seed: bytes
     is_again: bool = False
     _made: int = field(default=0, init=False)
+    _time: int = field(default=-1, init=False)
+    _head: str = field(default="", init=False)
 
     def id(self, prefix: str) -> str:
         """Return the next id of this moment."""
         self._made += 1
         noise = hashlib.blake2b(self.seed + self._made.to_bytes(4, "big"), digest_size=10).digest()
-        random = int.from_bytes(noise, "big") & ((1 << RANDOM_BITS) - 1)
-        return f"{prefix}_{_encode(microseconds(self.now) << RANDOM_BITS | random)}"
+        if not self._head:
+            self._time = microseconds(self.now) << RANDOM_BITS
+            self._head = _encode(self._time, _HEAD_SHIFTS)
+        number = self._time | int.from_bytes(noise, "big") & _RANDOM
+        return f"{prefix}_{self._head}{_encode(number, _TAIL_SHIFTS)}"
 
     def secret(self, length: int) -> bytes:
         """Return the next bytes for a secret, as unpredictable as the seed (32 bytes)."""

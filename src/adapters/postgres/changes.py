@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from adapters.postgres.mapping import Identity, Kind, Kinds
@@ -83,8 +82,7 @@ class Replay:
 class Changes:
     """The writes of one unit by kind, and what it expects.
 
-    Values only, so that the changes of several units can be written together. What is derived from them is made once:
-    asked for when the unit's block has ended.
+    Values only, so that the changes of several units can be written together.
     """
 
     def __init__(self, kinds: Kinds) -> None:
@@ -96,6 +94,7 @@ class Changes:
         self.jobs_done: Final = Writes(kinds.jobs, self.touched)
         self.jobs_expected: Final[list[Job]] = []
         self.replays: Final[list[Replay]] = []
+        self._terms: Terms | None = None
 
     def of(self, kind: Kind[T]) -> Writes[T]:
         """Return the writes of a kind."""
@@ -118,87 +117,109 @@ class Changes:
         """Remember the version that the aggregate must have."""
         self._expectations.append(aggregate)
 
-    # ── what must hold
-
-    @cached_property
-    def expected(self) -> Sequence[tuple[Thing, int]]:
-        """The versions that things must have; what the unit itself adds has none yet."""
+    def expectations(self) -> list[tuple[Thing, int]]:
+        """Return the versions that things must have; what the unit itself adds has none yet."""
         expected: list[tuple[Thing, int]] = []
         for aggregate in self._expectations:
             kind = _kind_of(self.kinds, aggregate)
-            identity = kind.identity_of(aggregate)
-            if identity not in self.of(kind).added:
-                expected.append(((kind.table.name, identity), aggregate.version))
+            name, identity = kind.table.name, kind.identity_of(aggregate)
+            writes = self._writes.get(name)
+            if writes is None or identity not in writes.added:
+                expected.append(((name, identity), aggregate.version))
         return expected
 
-    @cached_property
-    def saved(self) -> Sequence[tuple[Thing, int]]:
+    @property
+    def terms(self) -> Terms:
+        """What must hold for the unit to be committed: asked for when the unit's block has ended, and made once."""
+        if self._terms is None:
+            self._terms = Terms(self)
+        return self._terms
+
+    def all_writes(self) -> Iterable[tuple[str, Writes[Any]]]:
+        """Return the writes by table."""
+        return self._writes.items()
+
+    def __bool__(self) -> bool:
+        return bool(self._expectations or self.jobs_expected or self.touched)
+
+
+class Terms:
+    """What must hold for a unit to be committed, and what it may not share a commit with."""
+
+    __slots__ = (
+        "closed",
+        "counted",
+        "expected",
+        "expects",
+        "holds",
+        "is_large",
+        "jobs_expected",
+        "jobs_saved",
+        "new",
+        "saved",
+        "unique",
+    )
+
+    def __init__(self, changes: Changes) -> None:
+        self.expected: Final = changes.expectations()
+        """The versions that things must have; what the unit itself adds has none yet."""
+        self.jobs_expected: Final[Sequence[Job]] = changes.jobs_expected
+        """The jobs that must still be under the lease that they carry."""
+        self.jobs_saved: Final[list[Job]] = list(changes.jobs_done.saved.values())
+        """The same, of those that are to be saved or are done."""
+        self.saved: Final[list[tuple[Thing, int]]] = []
         """What is saved, each with the version that it must have."""
-        return [
-            ((name, identity), thing.version)
-            for name in VERSIONED
-            if (writes := self._writes.get(name))
-            for identity, thing in writes.saved.items()
-        ]
-
-    @cached_property
-    def jobs_saved(self) -> Sequence[Job]:
-        """The jobs that must still be under the lease that they carry: those to be saved or done."""
-        saved = self._writes.get("jobs")
-        return [*(saved.saved.values() if saved else ()), *self.jobs_done.saved.values()]
-
-    @cached_property
-    def unique(self) -> Sequence[tuple[Unique, Identity]]:
+        self.unique: Final[list[tuple[Unique, Identity]]] = []
         """What must not be taken, of what is unique within a merchant."""
-        made = self.of(self.kinds.transactions).added.values()
-        return [
-            *((Unique.IDEMPOTENCY_KEY, identity) for identity in self.of(self.kinds.records).added),
-            *(
-                (Unique.TRANSACTION_REFERENCE, (one.merchant, one.livemode, one.reference))
-                for one in made
-                if one.reference is not None
-            ),
-        ]
-
-    @cached_property
-    def closed(self) -> Sequence[Endpoint]:
+        self.closed: Final[list[Endpoint]] = []
         """The endpoints that are saved as disabled, by identity."""
-        saved = self.of(self.kinds.endpoints).saved
-        return [endpoint for _, endpoint in sorted(saved.items()) if not endpoint.enabled]
-
-    @cached_property
-    def counted(self) -> frozenset[str]:
+        self.new: Final[set[str]] = set()
+        """The merchants that are added."""
+        number = len(self.jobs_saved)
+        for name, writes in changes.all_writes():
+            number += len(writes.added) + len(writes.saved)
+            if writes.added:
+                self._note_added(name, writes.added)
+            if writes.saved:
+                self._note_saved(name, writes.saved)
+        self.expects: Final[set[Thing]] = {thing for thing, _ in self.expected}
+        """What the unit looks at, which no other unit of the same commit may change."""
+        self.holds: Final[set[Thing]] = {thing for thing, _ in self.saved}
+        """What the unit changes or takes, which no other unit of the same commit may change, take or expect."""
+        self.holds.update(self.unique)
+        self.holds.update([("jobs", (job.merchant, job.id)) for job in (*self.jobs_expected, *self.jobs_saved)])
+        self.counted: Final = {*changes.touched, *[str(identity[0]) for _, identity in self.expects]} - self.new
         """The merchants whose counters the commit locks; those that it adds have none yet."""
-        expected = {str(identity[0]) for (_, identity), _ in self.expected}
-        expected.update(job.merchant for job in self.jobs_expected)
-        new = {str(merchant) for (merchant,) in self.of(self.kinds.merchants).added}
-        return frozenset((self.touched | expected) - new)
-
-    # ── beside other units in one commit
-
-    def holds(self) -> set[Thing]:
-        """Return what this unit changes or takes, which no other unit of the same commit may change, take or expect."""
-        held: set[Thing] = {thing for thing, _ in self.saved}
-        held.update(self.unique)
-        held.update(("jobs", (job.merchant, job.id)) for job in (*self.jobs_expected, *self.jobs_saved))
-        return held
-
-    def expects(self) -> set[Thing]:
-        """Return what this unit looks at, which no other unit of the same commit may change."""
-        return {thing for thing, _ in self.expected}
-
-    def is_large(self) -> bool:
+        self.counted.update([job.merchant for job in self.jobs_expected])
+        self.is_large: Final = bool(changes.replays or self.closed or self.new or number > SMALL_MAX)
         """Whether the unit has a commit of its own: one that takes long, or is of another kind than the many.
 
         New merchants, because e-mail addresses are unique over all of them; endpoints that close and replays, because
         they move any number of deliveries.
         """
-        if self.replays or self.closed or self.of(self.kinds.merchants).added:
-            return True
-        return sum(len(kind.added) + len(kind.saved) for kind in (*self._writes.values(), self.jobs_done)) > SMALL_MAX
 
-    def __bool__(self) -> bool:
-        return bool(self._expectations or self.jobs_expected or self.touched)
+    def _note_added(self, table: str, added: Mapping[Identity, Any]) -> None:
+        if table == "idempotency_records":
+            self.unique.extend([(Unique.IDEMPOTENCY_KEY, identity) for identity in added])
+        elif table == "transactions":
+            made: Iterable[Transaction] = added.values()
+            self.unique.extend(
+                [
+                    (Unique.TRANSACTION_REFERENCE, (one.merchant, one.livemode, one.reference))
+                    for one in made
+                    if one.reference is not None
+                ]
+            )
+        elif table == "merchants":
+            self.new.update([str(merchant) for (merchant,) in added])
+
+    def _note_saved(self, table: str, saved: Mapping[Identity, Any]) -> None:
+        if table == "jobs":
+            self.jobs_saved.extend(saved.values())
+            return
+        self.saved.extend([((table, identity), thing.version) for identity, thing in saved.items()])
+        if table == "endpoints":
+            self.closed.extend([endpoint for _, endpoint in sorted(saved.items()) if not endpoint.enabled])
 
 
 def _kind_of(kinds: Kinds, aggregate: Versioned) -> Kind[Any]:

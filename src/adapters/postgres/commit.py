@@ -7,7 +7,7 @@ no trace, and nothing is written that could still be refused. Then come the tabl
 commits wait for each other in a circle. What moves rows without the counter passes over locked ones (claims, leases)
 or takes a single row (last uses).
 
-Units of one commit must not be in each other's way: see `Changes.holds` and `Changes.expects`.
+Units of one commit must not be in each other's way: see `Terms.holds` and `Terms.expects`.
 """
 
 from __future__ import annotations
@@ -15,18 +15,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import Executable
 
 from adapters.postgres import deliver, statements
-from adapters.postgres.changes import VERSIONED, Changes, Writes
+from adapters.postgres.changes import VERSIONED, Changes, Terms, Thing, Writes
 from adapters.postgres.mapping import Identity
 from adapters.postgres.running import Done, Runner, Step, document
 from adapters.postgres.statements import ROWS
 from payments_core.errors import Duplicate, LeaseLost, StaleWrite
 from payments_core.event import Event
+from payments_core.idempotency import Record
+from payments_core.job import Job
+from payments_core.merchant import Merchant
 from payments_core.ports import Unique
 
 Rows: TypeAlias = list[dict[str, Any]]
@@ -54,12 +57,14 @@ async def write(runner: Runner, group: Sequence[Changes], *, patient: bool) -> W
     refusals are StaleWrite, Duplicate and LeaseLost. Raises what the driver raises, and StaleWrite where a row was not
     found that had just been looked at: then the transaction has to be rolled back, and nothing is known of any unit.
     """
-    standing = await _look(runner, group, patient=patient)
-    refusals = [standing.refusal_of(changes, patient=patient) for changes in group]
-    accepted = [changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None]
+    units = _Units(group)
+    standing = await _look(runner, units, patient=patient)
+    refusals = [standing.refusal_of(changes.terms, patient=patient) for changes in group]
+    if any(refusals):
+        units = _Units([changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None])
     writing = _Writing()
-    if accepted:
-        _write(writing, accepted, standing.events)
+    if units.all:
+        _write(writing, units, standing.events)
     done = await runner.write(writing.steps, in_turn=writing.in_turn) if writing.steps else ()
     for (wanted, said), brought in zip(writing.wanted, done, strict=True):
         if wanted is not None and brought.count != wanted:
@@ -68,6 +73,23 @@ async def write(runner: Runner, group: Sequence[Changes], *, patient: bool) -> W
     if transaction_id is None and done:
         transaction_id = str(done[-1].rows[0]["transaction_id"])
     return Written(refusals=refusals, transaction_id=transaction_id)
+
+
+class _Units:
+    """Units that are committed together, and their writes by table."""
+
+    def __init__(self, units: Sequence[Changes]) -> None:
+        self.all: Final = units
+        self._writes: Final[dict[str, list[Writes[Any]]]] = defaultdict(list)
+        for changes in units:
+            for table, writes in changes.all_writes():
+                self._writes[table].append(writes)
+
+    def writes(self, table: str) -> Sequence[Writes[Any]]:
+        return self._writes.get(table, ())
+
+    def added(self, table: str) -> list[Any]:
+        return [thing for writes in self.writes(table) for thing in writes.added.values()]
 
 
 # ── looking ──────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -80,55 +102,55 @@ class _Standing:
     transaction_id: str | None = None
     events: dict[str, int] = field(default_factory=dict[str, int])
     """How many events each merchant has whose counter is locked."""
-    versions: dict[tuple[str, Identity], int] = field(default_factory=dict[tuple[str, Identity], int])
-    leases: dict[Identity, int] = field(default_factory=dict[Identity, int])
+    versions: dict[Thing, int] = field(default_factory=dict[Thing, int])
+    leases: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     taken: set[tuple[Unique, Identity]] = field(default_factory=set[tuple[Unique, Identity]])
 
-    def refusal_of(self, changes: Changes, *, patient: bool) -> Exception | None:
+    def refusal_of(self, terms: Terms, *, patient: bool) -> Exception | None:
         """Return why a unit is refused, or None."""
-        if not self.events.keys() >= changes.counted:
+        if not self.events.keys() >= terms.counted:
             return StaleWrite("a merchant was never stored") if patient else CounterHeld()
-        if not all(self._is_at(thing, version) for thing, version in changes.expected):
+        if not self._are_at(terms.expected):
             return StaleWrite("what the unit expected has moved")
-        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_expected):
+        if not self._are_held(terms.jobs_expected):
             return LeaseLost("somebody else holds the job")
-        for unique, identity in changes.unique:
-            if unique is Unique.IDEMPOTENCY_KEY and (unique, identity) in self.taken:
-                return Duplicate(unique)
-        if not all(self._is_at(thing, version) for thing, version in changes.saved):
+        taken = [unique for unique, identity in terms.unique if (unique, identity) in self.taken]
+        if Unique.IDEMPOTENCY_KEY in taken:
+            return Duplicate(Unique.IDEMPOTENCY_KEY)
+        if not self._are_at(terms.saved):
             return StaleWrite("what the unit saves has moved")
-        for unique, identity in changes.unique:
-            if (unique, identity) in self.taken:
-                return Duplicate(unique)
-        if not all(self._is_held(job.merchant, job.id, job.lease_token) for job in changes.jobs_saved):
+        if taken:
+            return Duplicate(taken[0])
+        if not self._are_held(terms.jobs_saved):
             return LeaseLost("somebody else holds the job")
         return None
 
-    def _is_at(self, thing: tuple[str, Identity], version: int) -> bool:
-        return self.versions.get(thing) == version
+    def _are_at(self, expected: Iterable[tuple[Thing, int]]) -> bool:
+        return all([self.versions.get(thing) == version for thing, version in expected])
 
-    def _is_held(self, merchant: str, id: str, lease_token: int) -> bool:
-        return self.leases.get((merchant, id)) == lease_token
+    def _are_held(self, jobs: Iterable[Job]) -> bool:
+        return all([self.leases.get((job.merchant, job.id)) == job.lease_token for job in jobs])
 
 
-async def _look(runner: Runner, group: Sequence[Changes], *, patient: bool) -> _Standing:
+async def _look(runner: Runner, units: _Units, *, patient: bool) -> _Standing:
     """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
     wanted: list[tuple[str, Step]] = []
-    merchants = sorted({merchant for changes in group for merchant in changes.counted})
+    group = [changes.terms for changes in units.all]
+    merchants = sorted({merchant for terms in group for merchant in terms.counted})
     if merchants:
         lock = statements.LOCK_COUNTERS if patient else statements.LOCK_FREE_COUNTERS
         wanted.append((_COUNTERS, _step(lock, [{"merchant_id": merchant} for merchant in merchants])))
     things: dict[str, set[Identity]] = defaultdict(set)
-    for changes in group:
-        for (table, identity), _ in (*changes.expected, *changes.saved):
+    for terms in group:
+        for (table, identity), _ in (*terms.expected, *terms.saved):
             things[table].add(identity)
     for table in sorted(things):
         names = statements.KEYS[table]
         wanted.append((table, _step(statements.VERSIONS[table], _named(names, things[table]))))
-    jobs = {(job.merchant, job.id) for changes in group for job in (*changes.jobs_expected, *changes.jobs_saved)}
+    jobs = {(job.merchant, job.id) for terms in group for job in (*terms.jobs_expected, *terms.jobs_saved)}
     if jobs:
         wanted.append((_LEASES, _step(statements.LEASES, _named(statements.KEYS["jobs"], jobs))))
-    records = [record for writes in _of(group, "idempotency_records") for record in writes.added.values()]
+    records: list[Record] = units.added("idempotency_records")
     if records:
         rows = [
             {
@@ -140,7 +162,7 @@ async def _look(runner: Runner, group: Sequence[Changes], *, patient: bool) -> _
             for record in records
         ]
         wanted.append((Unique.IDEMPOTENCY_KEY, _step(statements.RECORDS_TAKEN, rows)))
-    references = [identity for changes in group for unique, identity in changes.unique if unique is _REFERENCE]
+    references = [identity for terms in group for unique, identity in terms.unique if unique is _REFERENCE]
     if references:
         wanted.append((_REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))))
     standing = _Standing()
@@ -214,44 +236,42 @@ class _Writing:
         self.wanted.append((None, ""))
 
 
-def _write(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
-    _move_counters(writing, group)
-    writing.rows(statements.INSERT_RECORDS, _added_rows(_of(group, "idempotency_records")))
-    new = sorted(str(merchant) for writes in _of(group, "merchants") for (merchant,) in writes.added)
+def _write(writing: _Writing, units: _Units, events: Mapping[str, int]) -> None:
+    _move_counters(writing, units)
+    writing.rows(statements.INSERT_RECORDS, _added_rows(units.writes("idempotency_records")))
     for name in VERSIONED:
-        writes = _of(group, name)
-        writing.rows(statements.UPDATE[name], _saved_rows(writes))
-        writing.rows(statements.INSERT[name], _added_rows(writes))
+        writes = units.writes(name)
+        if writes:
+            writing.rows(statements.UPDATE[name], _saved_rows(writes))
+            writing.rows(statements.INSERT[name], _added_rows(writes))
         if name == "merchants":
-            _insert_counters(writing, group, new)
+            _insert_counters(writing, units)
+    new = bool(units.added("merchants"))
     # Events go to the endpoints as these are now.
-    writing.in_turn = bool(_of(group, "endpoints")) or bool(new)
-    _write_events(writing, group, events)
-    for changes in group:
+    writing.in_turn = new or bool(units.writes("endpoints"))
+    _write_events(writing, units, events)
+    for changes in units.all:
         _move_deliveries(writing, changes)
-    jobs = _of(group, "jobs")
+    jobs = units.writes("jobs")
     writing.rows(statements.INSERT["jobs"], _added_rows(jobs))
     writing.rows(statements.UPDATE["jobs"], _saved_rows(jobs))
-    done = sorted(
-        (job.merchant, job.id, job.lease_token) for changes in group for job in changes.jobs_done.saved.values()
-    )
+    done = [
+        (job.merchant, job.id, job.lease_token) for changes in units.all for job in changes.jobs_done.saved.values()
+    ]
     writing.rows(statements.DELETE_JOBS, _named((*statements.KEYS["jobs"], "lease_token"), done))
     if new:
         writing.other(statements.TRANSACTION_ID)
 
 
-def _of(group: Sequence[Changes], table: str) -> list[Writes[Any]]:
-    return [writes for changes in group if (writes := changes.of_table(table)) is not None]
+def _number_of_events(units: _Units) -> Mapping[str, int]:
+    events: list[Event] = units.added("events")
+    return Counter[str]([event.merchant for event in events])
 
 
-def _events_of(group: Sequence[Changes]) -> list[Event]:
-    return [event for writes in _of(group, "events") for event in writes.added.values()]
-
-
-def _move_counters(writing: _Writing, group: Sequence[Changes]) -> None:
+def _move_counters(writing: _Writing, units: _Units) -> None:
     """Move the revision of each merchant by one for each unit that touched it; its events by as many as there are."""
-    moved = Counter(merchant for changes in group for merchant in changes.touched & changes.counted)
-    added = Counter[str](event.merchant for event in _events_of(group))
+    moved = Counter([merchant for changes in units.all for merchant in changes.touched - changes.terms.new])
+    added = _number_of_events(units)
     rows: Rows = [
         {"merchant_id": merchant, "revision": number, "events": added[merchant]}
         for merchant, number in sorted(moved.items())
@@ -259,12 +279,19 @@ def _move_counters(writing: _Writing, group: Sequence[Changes]) -> None:
     writing.rows(statements.MOVE_COUNTERS, rows)
 
 
-def _insert_counters(writing: _Writing, group: Sequence[Changes], new: Sequence[str]) -> None:
+def _insert_counters(writing: _Writing, units: _Units) -> None:
     """Give new merchants their counters."""
-    if new:
-        added = Counter[str](event.merchant for event in _events_of(group))
-        rows: Rows = [{"merchant_id": merchant, "revision": 1, "events": added[merchant]} for merchant in new]
+    merchants: list[Merchant] = units.added("merchants")
+    if merchants:
+        added = _number_of_events(units)
+        rows: Rows = [
+            {"merchant_id": merchant.id, "revision": 1, "events": added[merchant.id]}
+            for merchant in sorted(merchants, key=_merchant_id)
+        ]
         writing.rows(statements.INSERT_COUNTERS, rows)
+
+
+_merchant_id: Final = attrgetter("id")
 
 
 def _added_rows(parts: Iterable[Writes[Any]]) -> Rows:
@@ -285,11 +312,11 @@ def _saved_rows(parts: Iterable[Writes[Any]]) -> Rows:
 _identity: Final = itemgetter(0)
 
 
-def _write_events(writing: _Writing, group: Sequence[Changes], events: Mapping[str, int]) -> None:
+def _write_events(writing: _Writing, units: _Units, events: Mapping[str, int]) -> None:
     """Insert the events at the next positions of their merchants, in the order in which they were added."""
     last = dict(events)
     rows: Rows = []
-    for writes in _of(group, "events"):
+    for writes in units.writes("events"):
         for event in writes.added.values():
             position = last[event.merchant] = last.get(event.merchant, 0) + 1
             rows.append({**writes.kind.to_row(event), "position": position})
@@ -299,8 +326,8 @@ def _write_events(writing: _Writing, group: Sequence[Changes], events: Mapping[s
 
 
 def _move_deliveries(writing: _Writing, changes: Changes) -> None:
-    if changes.closed:
-        writing.other(deliver.cancel_pending(changes.closed))
+    if changes.terms.closed:
+        writing.other(deliver.cancel_pending(changes.terms.closed))
     for replay in changes.replays:
         writing.other(deliver.again(replay))
         if not replay.only_failed:

@@ -46,13 +46,13 @@ class _Unit:
     __slots__ = ("changes", "ended", "expects", "expiry", "holds", "is_gone", "is_large", "merchant", "waits")
 
     def __init__(self, changes: Changes, ended: asyncio.Future[None]) -> None:
-        counted = changes.counted
+        terms = changes.terms
         self.changes: Final = changes
         self.ended: Final = ended
-        self.holds: Final = changes.holds()
-        self.expects: Final = changes.expects()
-        self.is_large: Final = len(counted) != 1 or changes.is_large()
-        self.merchant: Final = min(counted or changes.touched)
+        self.holds: Final = terms.holds
+        self.expects: Final = terms.expects
+        self.is_large: Final = len(terms.counted) != 1 or terms.is_large
+        self.merchant: Final = min(terms.counted or changes.touched)
         self.expiry: asyncio.TimerHandle | None = None
         self.waits = True
         self.is_gone = False
