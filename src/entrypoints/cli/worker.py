@@ -49,6 +49,7 @@ async def _worker(settings: Settings, health_file: HealthFile | None) -> None:
     from entrypoints.cli.command_settings import start_logging
     from entrypoints.cli.screen import Screen
     from entrypoints.cli.watch import require_vital
+    from entrypoints.collector import spare_what_is_loaded
     from entrypoints.wiring import wire
     from entrypoints.worker import run_worker
 
@@ -60,6 +61,7 @@ async def _worker(settings: Settings, health_file: HealthFile | None) -> None:
         else:
             health_file.make()
             swept = health_file.touch
+        spare_what_is_loaded()
         Screen().progress.print("Working")
         await run_worker(services, swept=swept)
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 
 from taskiq import AsyncBroker, TaskiqEvents, TaskiqState
 
+from entrypoints.collector import spare_what_is_loaded
 from entrypoints.logs import set_up_logs
 from entrypoints.services import Bell
 from entrypoints.settings import Settings, needed, read_settings
@@ -49,6 +50,7 @@ class _TaskiqWorker:
         for notice in self._settings.notices:
             _log.warning(notice)
         services = await self._opened.enter_async_context(wire(self._settings, serves_metrics=True))
+        spare_what_is_loaded()
         self._working = asyncio.create_task(run_worker(services, self._bell, self._stop), name="worker")
         self._working.add_done_callback(self._ended)
 

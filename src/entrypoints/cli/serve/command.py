@@ -90,6 +90,7 @@ def _serve_for_the_parent(settings: Settings, listening: int, line: int) -> None
 
 async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[], None]) -> None:
     from entrypoints.cli.watch import require_vital, until_one_ends
+    from entrypoints.collector import spare_what_is_loaded
     from entrypoints.http.app import create_app
     from entrypoints.http.server import serving
     from entrypoints.wiring import wire
@@ -97,6 +98,7 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[]
     async with wire(settings, serves_metrics=True) as services:
         await require_vital(services)
         async with serving(create_app(services), listener) as server:
+            spare_what_is_loaded()
             ready()
             await until_one_ends([server])
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from entrypoints.collector import spare_what_is_loaded
 from entrypoints.http.app import create_app
 from entrypoints.http.server import serving
 from entrypoints.services import Services
@@ -39,6 +40,7 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncGenerator
         worker = asyncio.create_task(run_worker(services, stop=stop, patience=WORK_PATIENCE), name="worker")
         try:
             async with serving(create_app(services), listener, grace_seconds=REQUESTS_SECONDS) as api:
+                spare_what_is_loaded()
                 try:
                     yield Service(services=services, parts=(api, worker))
                 finally:
