@@ -13,11 +13,11 @@ from adapters.postgres import PostgresStore, create_engine
 from adapters.postgres.changes import Changes
 from adapters.postgres.commit import write
 from adapters.postgres.errors import Rejected
-from adapters.postgres.tables import merchant_revisions
+from adapters.postgres.tables import jobs, merchant_revisions
 from adapters.security.vault import AeadVault
 from payments_core.errors import Duplicate, NotFound, StaleWrite
 from payments_core.ports import EventFilter, Window
-from payments_core.testing.builders import a_record, a_session, a_transaction, an_endpoint, an_event
+from payments_core.testing.builders import a_job, a_record, a_session, a_transaction, an_endpoint, an_event
 from payments_core.testing.subject import Kept, Shop, add, open_shop, put, stored, stored_transaction
 from payments_core.transaction import Transaction
 from tests.patience import until
@@ -122,6 +122,26 @@ async def test_a_counter_that_somebody_holds_holds_up_its_merchant_alone(
         assert not any(task.done() for task in waiting)
         await somebody.rollback()
     await asyncio.gather(*waiting)
+
+
+async def test_rows_that_somebody_holds_hold_up_their_merchant_alone(store: PostgresStore, engine: AsyncEngine) -> None:
+    held, free = await open_shop(store), await open_shop(store)
+    transaction = a_transaction(held.key)
+    job = a_job(transaction)
+    await put(store, transaction, job)
+    async with engine.connect() as somebody:
+        await somebody.execute(select(jobs).where(jobs.c.id == job.id).with_for_update())
+
+        async def end_job() -> None:
+            async with store.begin() as work:
+                work.jobs.done(job)
+
+        waiting = asyncio.create_task(end_job())
+        for _ in range(3):
+            await asyncio.gather(*(put(store, a_transaction(free.key)) for _ in range(10)))
+        assert not waiting.done()
+        await somebody.rollback()
+    await waiting
 
 
 async def test_two_processes_that_pay_for_one_merchant_wait_for_each_other_and_lose_nothing(

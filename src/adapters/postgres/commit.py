@@ -35,8 +35,8 @@ from payments_core.ports import Unique
 Rows: TypeAlias = list[dict[str, Any]]
 
 
-class CounterHeld(Exception):
-    """Somebody else holds the counter of the unit's merchant; nothing of the unit was done."""
+class HeldElsewhere(Exception):
+    """Somebody else holds what the unit needs: its merchant's counter, or a row; nothing of the unit was done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +53,7 @@ class Written:
 async def write(runner: Runner, group: Sequence[Changes], *, patient: bool) -> Written:
     """Look at the changes of each unit and write those that are not refused, in the connection's transaction.
 
-    `patient`: wait for counters that somebody else holds; else those units are refused with CounterHeld. The others'
+    `patient`: wait for what somebody else holds; else units that need it are refused with HeldElsewhere. The others'
     refusals are StaleWrite, Duplicate and LeaseLost. Raises what the driver raises, and StaleWrite where a row was not
     found that had just been looked at: then the transaction has to be rolled back, and nothing is known of any unit.
     """
@@ -83,7 +83,8 @@ class _Units:
         self._writes: Final[dict[str, list[Writes[Any]]]] = defaultdict(list)
         for changes in units:
             for table, writes in changes.all_writes():
-                self._writes[table].append(writes)
+                if writes.added or writes.saved:
+                    self._writes[table].append(writes)
 
     def writes(self, table: str) -> Sequence[Writes[Any]]:
         return self._writes.get(table, ())
@@ -109,7 +110,9 @@ class _Standing:
     def refusal_of(self, terms: Terms, *, patient: bool) -> Exception | None:
         """Return why a unit is refused, or None."""
         if not self.events.keys() >= terms.counted:
-            return StaleWrite("a merchant was never stored") if patient else CounterHeld()
+            return StaleWrite("a merchant was never stored") if patient else HeldElsewhere()
+        if not patient and self._may_be_held(terms):
+            return HeldElsewhere()
         if not self._are_at(terms.expected):
             return StaleWrite("what the unit expected has moved")
         if not self._are_held(terms.jobs_expected):
@@ -125,6 +128,12 @@ class _Standing:
             return LeaseLost("somebody else holds the job")
         return None
 
+    def _may_be_held(self, terms: Terms) -> bool:
+        """Whether a row that is locked when it is looked at did not come: somebody holds it, or it is not there."""
+        return any([thing[0] in statements.LOCKED and thing not in self.versions for thing, _ in terms.saved]) or any(
+            [(job.merchant, job.id) not in self.leases for job in (*terms.jobs_expected, *terms.jobs_saved)]
+        )
+
     def _are_at(self, expected: Iterable[tuple[Thing, int]]) -> bool:
         return all([self.versions.get(thing) == version for thing, version in expected])
 
@@ -134,22 +143,22 @@ class _Standing:
 
 async def _look(runner: Runner, units: _Units, *, patient: bool) -> _Standing:
     """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
+    looks = statements.WAITING if patient else statements.PASSING_OVER
     wanted: list[tuple[str, Step]] = []
     group = [changes.terms for changes in units.all]
     merchants = sorted({merchant for terms in group for merchant in terms.counted})
     if merchants:
-        lock = statements.LOCK_COUNTERS if patient else statements.LOCK_FREE_COUNTERS
-        wanted.append((_COUNTERS, _step(lock, [{"merchant_id": merchant} for merchant in merchants])))
+        wanted.append((_COUNTERS, _step(looks.counters, [{"merchant_id": merchant} for merchant in merchants])))
     things: dict[str, set[Identity]] = defaultdict(set)
     for terms in group:
         for (table, identity), _ in (*terms.expected, *terms.saved):
             things[table].add(identity)
     for table in sorted(things):
         names = statements.KEYS[table]
-        wanted.append((table, _step(statements.VERSIONS[table], _named(names, things[table]))))
+        wanted.append((table, _step(looks.versions[table], _named(names, things[table]))))
     jobs = {(job.merchant, job.id) for terms in group for job in (*terms.jobs_expected, *terms.jobs_saved)}
     if jobs:
-        wanted.append((_LEASES, _step(statements.LEASES, _named(statements.KEYS["jobs"], jobs))))
+        wanted.append((_LEASES, _step(looks.leases, _named(statements.KEYS["jobs"], jobs))))
     records: list[Record] = units.added("idempotency_records")
     if records:
         rows = [

@@ -1,14 +1,14 @@
 """Group commit: units that are ready while a commit runs share the next one.
 
 One lane commits for all merchants. Each unit succeeds or fails alone there, and waits for no other that takes long: one
-that would have to wait for its merchant's counter, which another process holds, and one that moves much go aside, to a
-lane of their merchant alone, and later units of that merchant follow them. A unit that comes while nothing runs is
-committed at once.
+that would have to wait for what another process holds, and one that moves much go aside, to a lane of their merchant
+alone, and later units of that merchant follow them. A unit that comes while nothing runs is committed at once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 from collections import deque
@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from adapters.postgres.changes import Changes
-from adapters.postgres.commit import CounterHeld
+from adapters.postgres.commit import HeldElsewhere
 from payments_core.errors import OutcomeUnknown, Unavailable
 
 UNITS_MAX: Final = 200
@@ -24,9 +24,11 @@ UNITS_MAX: Final = 200
 WAITING_MAX: Final = 2_000
 """Units that wait in one process; the next is told that the store is busy."""
 WAIT_SECONDS: Final = 5.0
-"""How long a unit waits for its commit to begin."""
+"""How long a unit waits for its commit to begin, the first and any later one."""
 ASIDE_MAX: Final = 4
-"""Commits at once beside the common lane: each has a connection, and may wait on it."""
+"""Commits at once beside the common lane, where there are connections for so many: each may wait on its own."""
+ASIDE_CONNECTIONS_LEFT: Final = 2
+"""That no commit aside takes: the common lane has one, and another is for reads."""
 
 BUSY: Final = "the store is busy: too many commits wait"
 BROKEN_OFF: Final = "the commit was broken off"
@@ -36,42 +38,59 @@ _log = logging.getLogger(__name__)
 Commit: TypeAlias = Callable[[Sequence[Changes], bool], Awaitable[Sequence[Exception | None]]]
 """Commit units together; return for each why it is refused, or None.
 
-The second argument says whether to wait for counters that somebody else holds; else those units get CounterHeld.
+The second argument says whether to wait for what somebody else holds; else units that need it get HeldElsewhere.
 """
 
 
 class _Unit:
     """A unit that waits: for its commit to begin, where it can still be taken back, then for how it ended."""
 
-    __slots__ = ("changes", "ended", "expects", "expiry", "holds", "is_gone", "is_large", "merchant", "waits")
+    __slots__ = (
+        "changes",
+        "deadline",
+        "ended",
+        "expects",
+        "expiry",
+        "holds",
+        "is_gone",
+        "is_large",
+        "is_wanted",
+        "merchant",
+        "waits",
+    )
 
-    def __init__(self, changes: Changes, ended: asyncio.Future[None]) -> None:
+    def __init__(self, changes: Changes, ended: asyncio.Future[None], *, deadline: float) -> None:
         terms = changes.terms
         self.changes: Final = changes
+        self.deadline: Final = deadline
         self.ended: Final = ended
         self.holds: Final = terms.holds
         self.expects: Final = terms.expects
         self.is_large: Final = len(terms.counted) != 1 or terms.is_large
         self.merchant: Final = min(terms.counted or changes.touched)
         self.expiry: asyncio.TimerHandle | None = None
-        self.waits = True
+        self.waits = False
+        self.is_wanted = True
         self.is_gone = False
 
 
 class GroupCommit:
-    """Commits the units of one process."""
+    """Commits the units of one process, over no more connections at once than it may take of those that there are."""
 
-    def __init__(self, commit: Commit) -> None:
+    def __init__(self, commit: Commit, *, connections_max: int) -> None:
+        aside_max = max(1, min(ASIDE_MAX, connections_max - ASIDE_CONNECTIONS_LEFT))
         self._commit: Final = commit
         self._number_waiting = 0
         self._queue: deque[_Unit] = deque()
         self._lane: asyncio.Task[None] | None = None
         self._aside: dict[str, deque[_Unit]] = {}
         self._lanes_aside: set[asyncio.Task[None]] = set()
-        self._places_aside: Final = asyncio.Semaphore(ASIDE_MAX)
+        self._places_aside: Final = asyncio.Semaphore(aside_max)
+        # What takes long leaves room for what only waits its turn.
+        self._places_large: Final = asyncio.Semaphore(max(1, aside_max // 2))
 
     async def __call__(self, changes: Changes) -> None:
-        """Commit a unit, or raise why it is refused; Unavailable, with nothing done, where too many wait.
+        """Commit a unit, or raise why it is refused; Unavailable, with nothing done, where too many wait or too long.
 
         A caller that is cancelled while the unit waits takes it back. Once its commit has begun, the caller hears of
         the cancellation when the commit has ended, one way or the other: cut short it might have been done or not, and
@@ -80,13 +99,13 @@ class GroupCommit:
         if self._number_waiting >= WAITING_MAX:
             raise Unavailable(BUSY)
         loop = asyncio.get_running_loop()
-        unit = _Unit(changes, loop.create_future())
-        self._number_waiting += 1
-        unit.expiry = loop.call_later(WAIT_SECONDS, self._expire, unit)
+        unit = _Unit(changes, loop.create_future(), deadline=loop.time() + WAIT_SECONDS)
+        self._wait(unit)
         self._enqueue(unit)
         try:
             await asyncio.shield(unit.ended)
         except asyncio.CancelledError:
+            unit.is_wanted = False
             if unit.waits:
                 self._leave(unit)
             else:
@@ -113,6 +132,19 @@ class GroupCommit:
             lane.add_done_callback(self._lanes_aside.discard)
         queue.append(unit)
 
+    def _wait(self, unit: _Unit) -> None:
+        unit.waits = True
+        unit.expiry = asyncio.get_running_loop().call_at(unit.deadline, self._expire, unit)
+        self._number_waiting += 1
+
+    def _wait_again(self, unit: _Unit) -> None:
+        """Let a unit of which nothing was done wait aside for its next commit, unless its caller went meanwhile."""
+        if unit.is_wanted:
+            self._wait(unit)
+            self._set_aside(unit)
+        else:
+            unit.ended.set_exception(Unavailable(BUSY))
+
     def _expire(self, unit: _Unit) -> None:
         self._leave(unit)
         unit.ended.set_exception(Unavailable(BUSY))
@@ -134,27 +166,30 @@ class GroupCommit:
     async def _run(self) -> None:
         try:
             while self._queue:
-                for unit in self._followers():
-                    self._set_aside(unit)
+                self._let_followers_go()
                 group = _next_group(self._queue)
                 if group:
                     await self._commit_and_tell(group, patient=False)
         finally:
             self._lane = None
 
-    def _followers(self) -> list[_Unit]:
-        """Take out of the queue the units of merchants that have a lane aside."""
+    def _let_followers_go(self) -> None:
+        """Set the units aside whose merchants have a lane there."""
         if not self._aside:
-            return []
-        followers = [unit for unit in self._queue if unit.merchant in self._aside]
-        for unit in followers:
-            self._queue.remove(unit)
-        return followers
+            return
+        units = [*self._queue]
+        self._queue.clear()
+        for unit in units:
+            if unit.merchant in self._aside:
+                self._set_aside(unit)
+            else:
+                self._queue.append(unit)
 
     async def _run_aside(self, merchant: str, queue: deque[_Unit]) -> None:
         try:
             while queue:
-                async with self._places_aside:
+                is_large = any(unit.is_large for unit in queue)
+                async with self._places_large if is_large else contextlib.nullcontext(), self._places_aside:
                     group = _next_group(queue)
                     if group:
                         await self._commit_and_tell(group, patient=True)
@@ -177,8 +212,8 @@ class GroupCommit:
         for unit, refusal in zip(group, refusals, strict=True):
             if refusal is None:
                 unit.ended.set_result(None)
-            elif isinstance(refusal, CounterHeld):
-                self._set_aside(unit)
+            elif isinstance(refusal, HeldElsewhere):
+                self._wait_again(unit)
             else:
                 unit.ended.set_exception(refusal)
 

@@ -7,6 +7,7 @@ the driver ten times as much to write.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
@@ -107,12 +108,6 @@ def _counters(*, patient: bool) -> Executable:
     )
 
 
-LOCK_COUNTERS: Final = _counters(patient=True)
-"""Lock the counters of the merchants in the order of their ids; return what they are."""
-LOCK_FREE_COUNTERS: Final = _counters(patient=False)
-"""The same, of those alone that nobody holds."""
-
-
 def _move_counters() -> Update:
     revisions = tables.merchant_revisions
     rows = given_rows([revisions.c.merchant_id, revisions.c.revision, revisions.c.events])
@@ -155,27 +150,42 @@ def _versions(table: Table) -> Select[Any]:
     return select(*table.primary_key, table.c.version).join_from(rows, table, matching(table, rows, keys))
 
 
-def _locked(statement: Select[Any], table: Table) -> Select[Any]:
-    return statement.order_by(*table.primary_key).with_for_update(of=table, key_share=True)
-
-
-VERSIONS: Final[Mapping[str, Select[Any]]] = {
-    # Claims move deliveries without the counter of their merchant: these are kept from them until the commit has ended.
-    table.name: _locked(_versions(table), table) if table is tables.deliveries else _versions(table)
-    for table in _VERSIONED
-}
-"""Find the versions of what is stored under these primary keys."""
+def _locked(statement: Select[Any], table: Table, *, patient: bool) -> Select[Any]:
+    return statement.order_by(*table.primary_key).with_for_update(of=table, key_share=True, skip_locked=not patient)
 
 
 def _leases() -> Select[Any]:
     jobs = tables.jobs
     rows = given_rows(jobs.primary_key)
-    found = select(*jobs.primary_key, jobs.c.lease_token).join_from(rows, jobs, matching(jobs, rows, KEYS[jobs.name]))
-    return _locked(found, jobs)
+    return select(*jobs.primary_key, jobs.c.lease_token).join_from(rows, jobs, matching(jobs, rows, KEYS[jobs.name]))
 
 
-LEASES: Final = _leases()
-"""Find the lease tokens of these jobs, and keep claims, which pass over locked rows, from them."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """The statements that lock, in the order of primary keys, what a commit looks at."""
+
+    counters: Executable
+    """Lock the counters of merchants; return what they are."""
+    versions: Mapping[str, Select[Any]]
+    """Find the versions of what is stored under primary keys, by table."""
+    leases: Select[Any]
+    """Find the lease tokens of jobs, and keep claims, which pass over locked rows, from them."""
+
+
+def _looks(*, patient: bool) -> Looks:
+    versions = {table.name: _versions(table) for table in _VERSIONED}
+    # Claims move deliveries without the counter of their merchant: these are kept from them until the commit has ended.
+    versions["deliveries"] = _locked(versions["deliveries"], tables.deliveries, patient=patient)
+    leases = _locked(_leases(), tables.jobs, patient=patient)
+    return Looks(counters=_counters(patient=patient), versions=versions, leases=leases)
+
+
+WAITING: Final = _looks(patient=True)
+"""Those that wait for whoever else holds a row."""
+PASSING_OVER: Final = _looks(patient=False)
+"""Those that bring no row that anybody else holds."""
+LOCKED: Final = frozenset({tables.deliveries.name, tables.jobs.name})
+"""The tables whose rows they lock, beside the counters."""
 
 
 def _records_taken() -> Select[Any]:

@@ -17,6 +17,7 @@ from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
 from adapters.postgres.commit import write
 from adapters.postgres.credentials import PostgresCredentials
+from adapters.postgres.engine import BOUNDS
 from adapters.postgres.errors import translated
 from adapters.postgres.group import GroupCommit
 from adapters.postgres.leftovers import PostgresLeftovers
@@ -38,19 +39,19 @@ UNTOLD: Final = "the connection to the store was lost during the commit"
 
 
 class PostgresStore:
-    """Units of work, and the other ports of a store, over one engine, which its owner disposes of.
+    """Units of work, and the other ports of a store, over one engine of `connections_max`, which its owner disposes of.
 
     Whatever the driver raises comes out as StaleWrite, Duplicate, Unavailable or OutcomeUnknown, or as `Rejected`,
     which is a defect.
     """
 
-    def __init__(self, engine: AsyncEngine, *, vault: Vault) -> None:
+    def __init__(self, engine: AsyncEngine, *, vault: Vault, connections_max: int = BOUNDS.connections_max) -> None:
         self._engine: Final = engine
         # Single statements need no transaction around them, which would be two round trips more.
         self._single: Final = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._kinds: Final = kinds(vault)
         self._lookups: Final = Lookups(self._single)
-        self._commits: Final = GroupCommit(self._commit)
+        self._commits: Final = GroupCommit(self._commit, connections_max=connections_max)
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)

@@ -34,7 +34,7 @@ def open_database(settings: Settings, url: str, vault: Vault, opened: AsyncExitS
     """Return what is at the URL, and at the replica's where there is one; nothing is connected yet, `opened` closes."""
     engine = engine_of(settings, url)
     opened.push_async_callback(engine.dispose)
-    store = PostgresStore(engine, vault=vault)
+    store = PostgresStore(engine, vault=vault, connections_max=settings.database_connections)
     vital = {
         "store": answers(partial(ping, engine), "is it up, and PAYMENTS_DATABASE_URL right?"),
         "migrations": nothing_missing(partial(lacking, engine)),
