@@ -238,10 +238,10 @@ class _Writing:
             self.steps.append(_step(statement, rows))
             self.wanted.append((len(rows) if counted else None, "a row has moved that had been looked at"))
 
-    def other(self, statement: Executable) -> None:
-        """Run a statement that has what it needs, and sees what was done before."""
+    def other(self, statement: Executable, given: Mapping[str, object]) -> None:
+        """Run a statement that sees what was done before."""
         self.in_turn = True
-        self.steps.append((statement, {}))
+        self.steps.append((statement, given))
         self.wanted.append((None, ""))
 
 
@@ -269,7 +269,7 @@ def _write(writing: _Writing, units: _Units, events: Mapping[str, int]) -> None:
     ]
     writing.rows(statements.DELETE_JOBS, _named((*statements.KEYS["jobs"], "lease_token"), done))
     if new:
-        writing.other(statements.TRANSACTION_ID)
+        writing.other(statements.TRANSACTION_ID, {})
 
 
 def _number_of_events(units: _Units) -> Mapping[str, int]:
@@ -335,9 +335,10 @@ def _write_events(writing: _Writing, units: _Units, events: Mapping[str, int]) -
 
 
 def _move_deliveries(writing: _Writing, changes: Changes) -> None:
-    if changes.terms.closed:
-        writing.other(deliver.cancel_pending(changes.terms.closed))
+    for endpoint in changes.terms.closed:
+        writing.other(deliver.CANCEL_PENDING, deliver.given_by_endpoint(endpoint))
     for replay in changes.replays:
-        writing.other(deliver.again(replay))
+        given = deliver.given_by(replay)
+        writing.other(deliver.FAILED_AGAIN if replay.only_failed else deliver.ALL_AGAIN, given)
         if not replay.only_failed:
-            writing.other(deliver.for_the_first_time(replay))
+            writing.other(deliver.FOR_THE_FIRST_TIME, given)

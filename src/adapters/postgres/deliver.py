@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
+    BindParameter,
     ColumnElement,
     FromClause,
     Insert,
@@ -13,9 +14,11 @@ from sqlalchemy import (
     Update,
     and_,
     any_,
+    bindparam,
     func,
     insert,
     literal,
+    literal_column,
     null,
     or_,
     select,
@@ -36,14 +39,13 @@ TIME_LENGTH: Final = 11
 DIGEST_LENGTH: Final = 15
 
 
-# Said as the partial indices say it: a parameter would keep the planner from them.
-PENDING: Final = deliveries.c.status == literal(DeliveryStatus.PENDING.value, literal_execute=True)
-_FAILED: Final = or_(
-    *(
-        deliveries.c.status == literal(status.value, literal_execute=True)
-        for status in (DeliveryStatus.EXHAUSTED, DeliveryStatus.CANCELED)
-    )
-)
+def _is(status: DeliveryStatus) -> ColumnElement[bool]:
+    """Say it as the partial indices do: a parameter would keep the planner from them."""
+    return deliveries.c.status == literal_column(f"'{status.value}'")
+
+
+PENDING: Final = _is(DeliveryStatus.PENDING)
+_FAILED: Final = or_(_is(DeliveryStatus.EXHAUSTED), _is(DeliveryStatus.CANCELED))
 
 
 def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> ColumnElement[str]:
@@ -104,6 +106,15 @@ DELIVER: Final = _insert_new()
 """Make the deliveries of new events, of which TOLD is given."""
 
 
+def _given(name: str, like: ColumnElement[Any]) -> BindParameter[Any]:
+    return bindparam(name, type_=like.type)
+
+
+_MERCHANT: Final = _given("merchant", deliveries.c.merchant_id)
+_ENDPOINT: Final = _given("endpoint", deliveries.c.endpoint_id)
+_OF_ENDPOINT: Final = and_(deliveries.c.merchant_id == _MERCHANT, deliveries.c.endpoint_id == _ENDPOINT)
+
+
 def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
     """Lock rows in the order of the primary key, in which commits lock them."""
     return (
@@ -114,62 +125,70 @@ def _locked(*conditions: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def cancel_pending(closed: Sequence[Endpoint]) -> Update:
-    """Cancel what is pending for endpoints that are disabled or removed; whoever holds one is refused."""
-    of_closed = or_(
-        *(
-            and_(deliveries.c.merchant_id == endpoint.merchant, deliveries.c.endpoint_id == endpoint.id)
-            for endpoint in closed
-        )
-    )
-    return (
-        update(deliveries)
-        .where(tuple_(*deliveries.primary_key).in_(_locked(of_closed, PENDING)))
-        .values(
-            status=DeliveryStatus.CANCELED,
-            due_at=None,
-            lease_expires_at=None,
-            version=deliveries.c.version + 1,
-        )
-    )
+def given_by_endpoint(endpoint: Endpoint) -> Mapping[str, object]:
+    """Return the parameters of the statement for an endpoint that is closed."""
+    return {"merchant": endpoint.merchant, "endpoint": endpoint.id}
+
+
+CANCEL_PENDING: Final = (
+    update(deliveries)
+    .where(tuple_(*deliveries.primary_key).in_(_locked(_OF_ENDPOINT, PENDING)))
+    .values(status=DeliveryStatus.CANCELED, due_at=None, lease_expires_at=None, version=deliveries.c.version + 1)
+)
+"""Cancel what is pending for an endpoint that is disabled or removed; whoever holds one is refused."""
 
 
 # ── replay ───────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def _ended(replay: Replay) -> ColumnElement[bool]:
-    """Tell the deliveries that a replay makes due again."""
+_SINCE: Final = _given("since", deliveries.c.event_id)
+_UNTIL: Final = _given("until", deliveries.c.event_id)
+_AT: Final = _given("at", deliveries.c.due_at)
+
+
+def given_by(replay: Replay) -> Mapping[str, object]:
+    """Return the parameters of the statements for a replay."""
     since, until = lowest_id("evt", replay.since), lowest_id("evt", replay.until)
     time = slice(4, 4 + TIME_LENGTH)
-    endpoint = replay.endpoint
+    return {
+        **given_by_endpoint(replay.endpoint),
+        "since": since,
+        "until": until,
+        "from_delivery": f"dlv_{since[time]}",
+        "to_delivery": f"dlv_{until[time]}~",
+        "at": replay.at,
+    }
+
+
+def _ended(*, only_failed: bool) -> ColumnElement[bool]:
+    """Tell the deliveries that a replay makes due again."""
     conditions: list[ColumnElement[bool]] = [
-        deliveries.c.merchant_id == endpoint.merchant,
-        deliveries.c.endpoint_id == endpoint.id,
+        _OF_ENDPOINT,
         # The time in a delivery's id is its event's, cut short: it bounds what is looked at, the event's id decides.
-        deliveries.c.id >= f"dlv_{since[time]}",
-        deliveries.c.id < f"dlv_{until[time]}~",
-        deliveries.c.event_id >= since,
-        deliveries.c.event_id < until,
+        deliveries.c.id >= _given("from_delivery", deliveries.c.id),
+        deliveries.c.id < _given("to_delivery", deliveries.c.id),
+        deliveries.c.event_id >= _SINCE,
+        deliveries.c.event_id < _UNTIL,
     ]
-    if replay.only_failed:
+    if only_failed:
         conditions.append(_FAILED)
     else:
         conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
-        conditions.append(deliveries.c.event_id.in_(_within(replay, _listened(events, events.c.id))))
+        conditions.append(deliveries.c.event_id.in_(_within(_listened(events, events.c.id))))
     return and_(*conditions)
 
 
-def _within(replay: Replay, listened: Select[Any]) -> Select[Any]:
+def _within(listened: Select[Any]) -> Select[Any]:
     """Narrow what `_listened` selects to the endpoint and the time of a replay."""
     return listened.where(
-        events.c.merchant_id == replay.endpoint.merchant,
-        events.c.id >= lowest_id("evt", replay.since),
-        events.c.id < lowest_id("evt", replay.until),
-        endpoints.c.id == replay.endpoint.id,
+        events.c.merchant_id == _MERCHANT,
+        events.c.id >= _SINCE,
+        events.c.id < _UNTIL,
+        endpoints.c.id == _ENDPOINT,
     )
 
 
-def _never_sent(replay: Replay, listened: Select[Any]) -> Select[Any]:
+def _never_sent(listened: Select[Any]) -> Select[Any]:
     """Narrow what `_listened` selects to what a replay sends for the first time."""
     sent = select(deliveries.c.id).where(
         deliveries.c.merchant_id == events.c.merchant_id,
@@ -177,42 +196,55 @@ def _never_sent(replay: Replay, listened: Select[Any]) -> Select[Any]:
         deliveries.c.id == delivery_id(events.c.id, endpoints.c.id),
     )
     # The offset keeps the planner from a join, for which it would read all deliveries there are: each is looked up.
-    return _within(replay, listened).where(~sent.offset(0).exists())
+    return _within(listened).where(~sent.offset(0).exists())
+
+
+def _number(*rows: Select[Any]) -> Select[Any]:
+    counts = [
+        select(func.count()).select_from(some.limit(REPLAYED_MAX + 1).subquery()).scalar_subquery() for some in rows
+    ]
+    return select(sum(counts[1:], start=counts[0]).label("number"))
+
+
+_COUNT_FAILED: Final = _number(select(deliveries.c.id).where(_ended(only_failed=True)))
+_COUNT_ALL: Final = _number(
+    select(deliveries.c.id).where(_ended(only_failed=False)), _never_sent(_listened(events, events.c.id))
+)
 
 
 def count_to_replay(replay: Replay) -> Select[Any]:
-    """Count what `again` and `for_the_first_time` would do now, as `number`; of each, no more than are refused."""
-    ended = _count(select(deliveries.c.id).where(_ended(replay)))
-    if replay.only_failed:
-        return select(ended.label("number"))
-    return select((ended + _count(_never_sent(replay, _listened(events, events.c.id)))).label("number"))
+    """Count what a replay would do now, as `number`; of what ended and of what never was, no more than are refused."""
+    return (_COUNT_FAILED if replay.only_failed else _COUNT_ALL).params(given_by(replay))
 
 
-def _count(rows: Select[Any]) -> ColumnElement[int]:
-    some = rows.limit(REPLAYED_MAX + 1).subquery()
-    return select(func.count()).select_from(some).scalar_subquery()
-
-
-def again(replay: Replay) -> Update:
-    """Make the ended deliveries of a replay due again, with their whole schedule before them."""
+def _again(*, only_failed: bool) -> Update:
     return (
         update(deliveries)
-        .where(tuple_(*deliveries.primary_key).in_(_locked(_ended(replay))))
+        .where(tuple_(*deliveries.primary_key).in_(_locked(_ended(only_failed=only_failed))))
         .values(
             status=DeliveryStatus.PENDING,
-            due_at=replay.at,
+            due_at=_AT,
             tries=0,
-            updated_at=replay.at,
+            updated_at=_AT,
             version=deliveries.c.version + 1,
         )
     )
 
 
-def for_the_first_time(replay: Replay) -> Insert:
-    """Make the deliveries of a replay that never were."""
-    columns, new = _new_deliveries(events, literal(replay.at, deliveries.c.due_at.type))
+FAILED_AGAIN: Final = _again(only_failed=True)
+"""Make the deliveries of a replay that failed due again, with their whole schedule before them."""
+ALL_AGAIN: Final = _again(only_failed=False)
+"""The same, of all that ended and are listened to."""
+
+
+def _for_the_first_time() -> Insert:
+    columns, new = _new_deliveries(events, _AT)
     return (
         postgresql.insert(deliveries)
-        .from_select(columns, _never_sent(replay, new))
+        .from_select(columns, _never_sent(new))
         .on_conflict_do_nothing(index_elements=list(deliveries.primary_key))
     )
+
+
+FOR_THE_FIRST_TIME: Final = _for_the_first_time()
+"""Make the deliveries of a replay that never were."""
