@@ -53,8 +53,8 @@ DISTINCT_CHARACTERS_MIN: Final = 10
 LEASE_SECONDS_MIN: Final = 4
 """With less, a pause of the machine between two heartbeats would look like the end of a worker."""
 LEASE_SECONDS_MAX: Final = 60 * 60
-CONNECTIONS_MIN: Final = 3
-"""One that commits, one whose commit waits for what another process holds, and one that reads meanwhile."""
+CONNECTIONS_MIN: Final = 4
+"""One that commits, two whose commits wait for what others hold, briefly and longer, and one that reads meanwhile."""
 CONNECTIONS_MAX: Final = 1_000
 Needed: TypeAlias = Literal["database_url", "secret_key"]
 NOT_SET: Final[Mapping[Needed, str]] = {

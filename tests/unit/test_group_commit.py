@@ -10,7 +10,7 @@ import pytest
 
 from adapters.postgres import group
 from adapters.postgres.changes import SMALL_MAX, Changes
-from adapters.postgres.commit import HeldElsewhere
+from adapters.postgres.commit import HeldElsewhere, Patience
 from adapters.postgres.group import GroupCommit
 from adapters.postgres.mapping import kinds
 from adapters.security.vault import AeadVault
@@ -26,19 +26,19 @@ class Store:
     """Stands for the database: each commit lasts until it is let go, and is noted."""
 
     def __init__(self) -> None:
-        self.groups: list[tuple[list[Changes], bool]] = []
-        self.refusals: dict[int, Exception] = {}
+        self.groups: list[tuple[list[Changes], Patience]] = []
+        self.refusals: dict[int, list[Exception]] = {}
         self.free = asyncio.Event()
         self._ends: dict[int, asyncio.Event] = {}
 
-    async def commit(self, units: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+    async def commit(self, units: Sequence[Changes], patience: Patience) -> Sequence[Exception | None]:
         end = self._ends[len(self.groups)] = asyncio.Event()
-        self.groups.append((list(units), patient))
+        self.groups.append((list(units), patience))
         waits = [asyncio.create_task(event.wait()) for event in (self.free, end)]
         await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         for wait in waits:
             wait.cancel()
-        return [self.refusals.pop(id(unit), None) for unit in units]
+        return [refusals.pop(0) if (refusals := self.refusals.get(id(unit))) else None for unit in units]
 
     def let_go(self, number: int) -> None:
         """Let one commit end, of all that have begun, from 0."""
@@ -97,7 +97,7 @@ async def test_a_unit_that_comes_alone_is_committed_at_once_and_those_that_come_
 async def test_one_that_is_refused_hears_of_it_and_its_neighbours_do_not() -> None:
     store, units = Store(), [paying(a_key()) for _ in range(3)]
     store.free.set()
-    store.refusals[id(units[1])] = StaleWrite("moved")
+    store.refusals[id(units[1])] = [StaleWrite("moved")]
     commit = GroupCommit(store.commit, connections_max=10)
     ends = await asyncio.gather(*map(commit, units), return_exceptions=True)
     assert [type(end) for end in ends] == [type(None), StaleWrite, type(None)]
@@ -135,27 +135,41 @@ async def test_who_expects_the_same_as_others_shares_their_commit() -> None:
     assert store.sizes == [5]
 
 
-async def test_a_unit_whose_counter_is_held_goes_aside_and_holds_up_nobody_else() -> None:
-    store, held = Store(), a_key()
+async def test_a_unit_that_needs_what_is_held_waits_in_a_lane_of_its_own_first_briefly_then_aside() -> None:
+    store = Store()
     commit = GroupCommit(store.commit, connections_max=10)
-    first = paying(held)
-    store.refusals[id(first)] = HeldElsewhere()
-    waiting = asyncio.create_task(commit(first))
+    held, free = paying(a_key()), paying(a_key())
+    store.refusals[id(held)] = [HeldElsewhere(), HeldElsewhere()]
+    waiting = asyncio.create_task(commit(held))
     await begun(store, 1)
-    store.free.set()
+    store.let_go(0)
     await begun(store, 2)
-    store.free.clear()
-    assert store.groups[1] == ([first], True)
-    await waiting
+    other = asyncio.create_task(commit(free))
+    await begun(store, 3)
+    store.let_go(1)
+    await begun(store, 4)
+    assert store.groups == [
+        ([held], Patience.NONE),
+        ([held], Patience.BRIEF),
+        ([free], Patience.NONE),
+        ([held], Patience.FULL),
+    ]
+    store.free.set()
+    await asyncio.gather(waiting, other)
 
-    another = Store()
-    commit = GroupCommit(another.commit, connections_max=10)
-    second, third = paying(held), paying(a_key())
-    another.refusals[id(second)] = HeldElsewhere()
-    tasks = [asyncio.create_task(commit(second))]
-    another.free.set()
-    await asyncio.gather(*tasks, commit(third))
-    assert ([second], True) in another.groups
+
+async def test_units_that_need_what_is_held_share_the_next_brief_wait() -> None:
+    store = Store()
+    commit = GroupCommit(store.commit, connections_max=10)
+    units = [paying(a_key()) for _ in range(3)]
+    for unit in units:
+        store.refusals[id(unit)] = [HeldElsewhere()]
+    store.free.set()
+    await asyncio.gather(*map(commit, units))
+    assert [(len(together), patience) for together, patience in store.groups] == [
+        (3, Patience.NONE),
+        (3, Patience.BRIEF),
+    ]
 
 
 async def test_a_large_unit_is_committed_alone_and_its_merchants_others_follow_it() -> None:
@@ -170,7 +184,7 @@ async def test_a_large_unit_is_committed_alone_and_its_merchants_others_follow_i
     assert {id(together[0]) for together, _ in store.groups} == {id(moves_much), id(units[2])}
     store.free.set()
     await asyncio.gather(*tasks)
-    assert store.groups[2] == ([units[1]], True)
+    assert store.groups[2] == ([units[1]], Patience.FULL)
 
 
 async def test_beyond_so_many_waiting_the_next_is_told_that_the_store_is_busy() -> None:
@@ -235,9 +249,9 @@ async def test_who_is_cancelled_during_its_commit_hears_of_it_when_that_has_ende
 async def test_a_commit_that_breaks_leaves_nobody_waiting_and_the_next_one_works() -> None:
     store = Store()
 
-    async def break_once(units: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+    async def break_once(units: Sequence[Changes], patience: Patience) -> Sequence[Exception | None]:
         if not store.groups:
-            store.groups.append((list(units), patient))
+            store.groups.append((list(units), patience))
             raise RuntimeError("a defect")
         return [None for _ in units]
 
@@ -255,11 +269,13 @@ async def test_who_has_to_wait_aside_still_expires_can_go_and_is_counted() -> No
         blocker = asyncio.create_task(commit(large(a_key())))
         await begun(store, 1)
         units = [paying(a_key()) for _ in range(2)]
-        store.refusals.update({id(unit): HeldElsewhere() for unit in units})
+        store.refusals.update({id(unit): [HeldElsewhere(), HeldElsewhere()] for unit in units})
         expires, goes = (asyncio.create_task(commit(unit)) for unit in units)
         await begun(store, 2)
         store.let_go(1)
-        await until(lambda: _say(not store.refusals))
+        await begun(store, 3)
+        store.let_go(2)
+        await until(lambda: _say(not any(store.refusals.values())))
         await asyncio.sleep(0)
         with pytest.raises(Unavailable):
             await commit(paying(a_key()))
@@ -271,14 +287,14 @@ async def test_who_has_to_wait_aside_still_expires_can_go_and_is_counted() -> No
     store.free.set()
     await blocker
     await commit(paying(a_key()))
-    assert store.sizes == [1, 2, 1]
+    assert store.sizes == [1, 2, 2, 1]
 
 
 async def test_who_was_cancelled_while_its_commit_was_tried_is_not_committed_aside() -> None:
     store = Store()
     commit = GroupCommit(store.commit, connections_max=10)
     unit = paying(a_key())
-    store.refusals[id(unit)] = HeldElsewhere()
+    store.refusals[id(unit)] = [HeldElsewhere()]
     waiting = asyncio.create_task(commit(unit))
     await begun(store, 1)
     waiting.cancel()
@@ -297,12 +313,14 @@ async def test_large_units_leave_places_for_those_that_only_wait_their_turn() ->
     tasks = [asyncio.create_task(commit(large(a_key()))) for _ in range(group.ASIDE_MAX)]
     await begun(store, group.ASIDE_MAX // 2)
     held = paying(a_key())
-    store.refusals[id(held)] = HeldElsewhere()
+    store.refusals[id(held)] = [HeldElsewhere(), HeldElsewhere()]
     tasks.append(asyncio.create_task(commit(held)))
     await begun(store, group.ASIDE_MAX // 2 + 1)
     store.let_go(group.ASIDE_MAX // 2)
     await begun(store, group.ASIDE_MAX // 2 + 2)
-    assert store.groups[-1] == ([held], True)
+    store.let_go(group.ASIDE_MAX // 2 + 1)
+    await begun(store, group.ASIDE_MAX // 2 + 3)
+    assert store.groups[-1] == ([held], Patience.FULL)
     store.free.set()
     await asyncio.gather(*tasks)
 
@@ -314,6 +332,6 @@ async def test_few_connections_have_few_commits_aside() -> None:
     await begun(store, 1)
     tasks.append(asyncio.create_task(commit(paying(a_key()))))
     await begun(store, 2)
-    assert [patient for _, patient in store.groups] == [True, False]
+    assert [patience for _, patience in store.groups] == [Patience.FULL, Patience.NONE]
     store.free.set()
     await asyncio.gather(*tasks)

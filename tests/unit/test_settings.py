@@ -78,7 +78,7 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
     [
         ("env", "staging", '"staging" is not one of development, production'),
         ("database_pooler", "session", '"session" is not one of none, transaction'),
-        ("database_connections", "1", '"1" is not a number from 2 to 1000'),
+        ("database_connections", "1", '"1" is not a number from 4 to 1000'),
         ("metrics_port", "abc", '"abc" is not a number from 0 to 65535'),
         ("metrics_port", "65536", '"65536" is not a number from 0 to 65535'),
         ("metrics_port", "-1", '"-1" is not a number from 0 to 65535'),

@@ -15,10 +15,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from operator import attrgetter, itemgetter
 from typing import Any, Final, TypeAlias
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, text
 
 from adapters.postgres import deliver, statements
 from adapters.postgres.changes import VERSIONED, Changes, Terms, Thing, Writes
@@ -34,9 +35,23 @@ from payments_core.ports import Unique
 
 Rows: TypeAlias = list[dict[str, Any]]
 
+BRIEF_MILLISECONDS: Final = 100
+_WAIT_BRIEFLY: Final = text(f"SET LOCAL lock_timeout = {BRIEF_MILLISECONDS}")
+
 
 class HeldElsewhere(Exception):
     """Somebody else holds what the unit needs: its merchant's counter, or a row; nothing of the unit was done."""
+
+
+class Patience(Enum):
+    """How long a commit waits for what somebody else holds."""
+
+    NONE = "none"
+    """Not at all: units that need it are refused with HeldElsewhere."""
+    BRIEF = "brief"
+    """As long as a commit takes (BRIEF_MILLISECONDS); then the driver says LockNotAvailable, and nothing is done."""
+    FULL = "full"
+    """As long as the connection's bounds allow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,16 +65,16 @@ class Written:
     transaction_id: str | None
 
 
-async def write(runner: Runner, group: Sequence[Changes], *, patient: bool) -> Written:
+async def write(runner: Runner, group: Sequence[Changes], *, patience: Patience) -> Written:
     """Look at the changes of each unit and write those that are not refused, in the connection's transaction.
 
-    `patient`: wait for what somebody else holds; else units that need it are refused with HeldElsewhere. The others'
-    refusals are StaleWrite, Duplicate and LeaseLost. Raises what the driver raises, and StaleWrite where a row was not
-    found that had just been looked at: then the transaction has to be rolled back, and nothing is known of any unit.
+    Refusals are StaleWrite, Duplicate and LeaseLost, and HeldElsewhere where there is no patience. Raises what the
+    driver raises, and StaleWrite where a row was not found that had just been looked at: then the transaction has to be
+    rolled back, and nothing is known of any unit.
     """
     units = _Units(group)
-    standing = await _look(runner, units, patient=patient)
-    refusals = [standing.refusal_of(changes.terms, patient=patient) for changes in group]
+    standing = await _look(runner, units, patience=patience)
+    refusals = [standing.refusal_of(changes.terms, patience=patience) for changes in group]
     if any(refusals):
         units = _Units([changes for changes, refusal in zip(group, refusals, strict=True) if refusal is None])
     writing = _Writing()
@@ -107,11 +122,11 @@ class _Standing:
     leases: dict[tuple[str, str], int] = field(default_factory=dict[tuple[str, str], int])
     taken: set[tuple[Unique, Identity]] = field(default_factory=set[tuple[Unique, Identity]])
 
-    def refusal_of(self, terms: Terms, *, patient: bool) -> Exception | None:
+    def refusal_of(self, terms: Terms, *, patience: Patience) -> Exception | None:
         """Return why a unit is refused, or None."""
         if not self.events.keys() >= terms.counted:
-            return StaleWrite("a merchant was never stored") if patient else HeldElsewhere()
-        if not patient and self._may_be_held(terms):
+            return HeldElsewhere() if patience is Patience.NONE else StaleWrite("a merchant was never stored")
+        if patience is Patience.NONE and self._may_be_held(terms):
             return HeldElsewhere()
         if not self._are_at(terms.expected):
             return StaleWrite("what the unit expected has moved")
@@ -141,24 +156,38 @@ class _Standing:
         return all([self.leases.get((job.merchant, job.id)) == job.lease_token for job in jobs])
 
 
-async def _look(runner: Runner, units: _Units, *, patient: bool) -> _Standing:
+async def _look(runner: Runner, units: _Units, *, patience: Patience) -> _Standing:
     """Lock the counters, and read what the units depend on, each in a statement that sees what the locks keep."""
-    looks = statements.WAITING if patient else statements.PASSING_OVER
-    wanted: list[tuple[str, Step]] = []
+    looks = statements.PASSING_OVER if patience is Patience.NONE else statements.WAITING
     group = [changes.terms for changes in units.all]
+    locks: list[tuple[str, Step]] = []
+    if patience is Patience.BRIEF:
+        locks.append((_NOTHING, (_WAIT_BRIEFLY, {})))
     merchants = sorted({merchant for terms in group for merchant in terms.counted})
     if merchants:
-        wanted.append((_COUNTERS, _step(looks.counters, [{"merchant_id": merchant} for merchant in merchants])))
+        locks.append((_COUNTERS, _step(looks.counters, [{"merchant_id": merchant} for merchant in merchants])))
+    reads = [*_looks_at_versions(looks, group), *_looks_at_what_is_taken(units)]
+    standing = _Standing()
+    if merchants or reads:
+        brought = await runner.look([step for _, step in locks], [step for _, step in reads])
+        for (name, _), done in zip((*locks, *reads), brought, strict=True):
+            _note(standing, name, done)
+    return standing
+
+
+def _looks_at_versions(looks: statements.Looks, group: Sequence[Terms]) -> Iterable[tuple[str, Step]]:
     things: dict[str, set[Identity]] = defaultdict(set)
     for terms in group:
         for (table, identity), _ in (*terms.expected, *terms.saved):
             things[table].add(identity)
     for table in sorted(things):
-        names = statements.KEYS[table]
-        wanted.append((table, _step(looks.versions[table], _named(names, things[table]))))
+        yield table, _step(looks.versions[table], _named(statements.KEYS[table], things[table]))
     jobs = {(job.merchant, job.id) for terms in group for job in (*terms.jobs_expected, *terms.jobs_saved)}
     if jobs:
-        wanted.append((_LEASES, _step(looks.leases, _named(statements.KEYS["jobs"], jobs))))
+        yield _LEASES, _step(looks.leases, _named(statements.KEYS["jobs"], jobs))
+
+
+def _looks_at_what_is_taken(units: _Units) -> Iterable[tuple[str, Step]]:
     records: list[Record] = units.added("idempotency_records")
     if records:
         rows = [
@@ -170,20 +199,14 @@ async def _look(runner: Runner, units: _Units, *, patient: bool) -> _Standing:
             }
             for record in records
         ]
-        wanted.append((Unique.IDEMPOTENCY_KEY, _step(statements.RECORDS_TAKEN, rows)))
-    references = [identity for terms in group for unique, identity in terms.unique if unique is _REFERENCE]
+        yield Unique.IDEMPOTENCY_KEY, _step(statements.RECORDS_TAKEN, rows)
+    unique = [one for changes in units.all for one in changes.terms.unique]
+    references = [identity for kind, identity in unique if kind is _REFERENCE]
     if references:
-        wanted.append((_REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))))
-    standing = _Standing()
-    if wanted:
-        locks = 1 if merchants else 0
-        steps = [step for _, step in wanted]
-        brought = await runner.look(steps[:locks], steps[locks:])
-        for (name, _), done in zip(wanted, brought, strict=True):
-            _note(standing, name, done)
-    return standing
+        yield _REFERENCE, _step(statements.REFERENCES_TAKEN, _named(_UNIQUE[_REFERENCE], references))
 
 
+_NOTHING: Final = "nothing"
 _COUNTERS: Final = "counters"
 _LEASES: Final = "leases"
 _REFERENCE: Final = Unique.TRANSACTION_REFERENCE
@@ -194,6 +217,8 @@ _UNIQUE: Final[Mapping[Unique, tuple[str, ...]]] = {
 
 
 def _note(standing: _Standing, name: str, done: Done) -> None:
+    if name == _NOTHING:
+        return
     if name == _COUNTERS:
         for row in done.rows:
             standing.events[row["merchant_id"]] = row["events"]

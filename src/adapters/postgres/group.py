@@ -1,8 +1,9 @@
 """Group commit: units that are ready while a commit runs share the next one.
 
-One lane commits for all merchants. Each unit succeeds or fails alone there, and waits for no other that takes long: one
-that would have to wait for what another process holds, and one that moves much go aside, to a lane of their merchant
-alone, and later units of that merchant follow them. A unit that comes while nothing runs is committed at once.
+One lane commits for all merchants. Each unit succeeds or fails alone there, and waits for no other that takes long. One
+that needs what another process holds goes to a second lane, which waits as long as a commit of that process takes. One
+that would have to wait longer, and one that moves much go aside, to a lane of their merchant alone, and later units of
+that merchant follow them. A unit that comes while nothing runs is committed at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeAlias
 
 from adapters.postgres.changes import Changes
-from adapters.postgres.commit import HeldElsewhere
+from adapters.postgres.commit import HeldElsewhere, Patience
 from payments_core.errors import OutcomeUnknown, Unavailable
 
 UNITS_MAX: Final = 200
@@ -26,20 +27,17 @@ WAITING_MAX: Final = 2_000
 WAIT_SECONDS: Final = 5.0
 """How long a unit waits for its commit to begin, the first and any later one."""
 ASIDE_MAX: Final = 4
-"""Commits at once beside the common lane, where there are connections for so many: each may wait on its own."""
-ASIDE_CONNECTIONS_LEFT: Final = 2
-"""That no commit aside takes: the common lane has one, and another is for reads."""
+"""Commits at once beside the common lanes, where there are connections for so many: each may wait on its own."""
+ASIDE_CONNECTIONS_LEFT: Final = 3
+"""That no commit aside takes: the common lanes have one each, and another is for reads."""
 
 BUSY: Final = "the store is busy: too many commits wait"
 BROKEN_OFF: Final = "the commit was broken off"
 
 _log = logging.getLogger(__name__)
 
-Commit: TypeAlias = Callable[[Sequence[Changes], bool], Awaitable[Sequence[Exception | None]]]
-"""Commit units together; return for each why it is refused, or None.
-
-The second argument says whether to wait for what somebody else holds; else units that need it get HeldElsewhere.
-"""
+Commit: TypeAlias = Callable[[Sequence[Changes], Patience], Awaitable[Sequence[Exception | None]]]
+"""Commit units together; return for each why it is refused, or None: HeldElsewhere where the patience has ended."""
 
 
 class _Unit:
@@ -74,6 +72,16 @@ class _Unit:
         self.is_gone = False
 
 
+class _Lane:
+    """Units of any merchants, and the task that commits them while there are some."""
+
+    __slots__ = ("queue", "task")
+
+    def __init__(self) -> None:
+        self.queue: Final[deque[_Unit]] = deque()
+        self.task: asyncio.Task[None] | None = None
+
+
 class GroupCommit:
     """Commits the units of one process, over no more connections at once than it may take of those that there are."""
 
@@ -81,8 +89,7 @@ class GroupCommit:
         aside_max = max(1, min(ASIDE_MAX, connections_max - ASIDE_CONNECTIONS_LEFT))
         self._commit: Final = commit
         self._number_waiting = 0
-        self._queue: deque[_Unit] = deque()
-        self._lane: asyncio.Task[None] | None = None
+        self._lanes: Final = {patience: _Lane() for patience in (Patience.NONE, Patience.BRIEF)}
         self._aside: dict[str, deque[_Unit]] = {}
         self._lanes_aside: set[asyncio.Task[None]] = set()
         self._places_aside: Final = asyncio.Semaphore(aside_max)
@@ -118,10 +125,14 @@ class GroupCommit:
         if unit.is_large or unit.merchant in self._aside:
             self._set_aside(unit)
             return
-        self._queue.append(unit)
-        if self._lane is None:
+        self._enter(unit, Patience.NONE)
+
+    def _enter(self, unit: _Unit, patience: Patience) -> None:
+        lane = self._lanes[patience]
+        lane.queue.append(unit)
+        if lane.task is None:
             # In no request's context, as it commits for all.
-            self._lane = asyncio.create_task(self._run(), context=contextvars.Context())
+            lane.task = asyncio.create_task(self._run(lane, patience), context=contextvars.Context())
 
     def _set_aside(self, unit: _Unit) -> None:
         queue = self._aside.get(unit.merchant)
@@ -137,13 +148,16 @@ class GroupCommit:
         unit.expiry = asyncio.get_running_loop().call_at(unit.deadline, self._expire, unit)
         self._number_waiting += 1
 
-    def _wait_again(self, unit: _Unit) -> None:
-        """Let a unit of which nothing was done wait aside for its next commit, unless its caller went meanwhile."""
-        if unit.is_wanted:
-            self._wait(unit)
-            self._set_aside(unit)
-        else:
+    def _wait_longer(self, unit: _Unit, patience: Patience) -> None:
+        """Let a unit of which nothing was done wait for a more patient commit, unless its caller went meanwhile."""
+        if not unit.is_wanted:
             unit.ended.set_exception(Unavailable(BUSY))
+            return
+        self._wait(unit)
+        if patience is Patience.NONE and unit.merchant not in self._aside:
+            self._enter(unit, Patience.BRIEF)
+        else:
+            self._set_aside(unit)
 
     def _expire(self, unit: _Unit) -> None:
         self._leave(unit)
@@ -163,27 +177,27 @@ class GroupCommit:
 
     # ── committing
 
-    async def _run(self) -> None:
+    async def _run(self, lane: _Lane, patience: Patience) -> None:
         try:
-            while self._queue:
-                self._let_followers_go()
-                group = _next_group(self._queue)
+            while lane.queue:
+                self._let_followers_go(lane.queue)
+                group = _next_group(lane.queue)
                 if group:
-                    await self._commit_and_tell(group, patient=False)
+                    await self._commit_and_tell(group, patience)
         finally:
-            self._lane = None
+            lane.task = None
 
-    def _let_followers_go(self) -> None:
+    def _let_followers_go(self, queue: deque[_Unit]) -> None:
         """Set the units aside whose merchants have a lane there."""
         if not self._aside:
             return
-        units = [*self._queue]
-        self._queue.clear()
+        units = [*queue]
+        queue.clear()
         for unit in units:
             if unit.merchant in self._aside:
                 self._set_aside(unit)
             else:
-                self._queue.append(unit)
+                queue.append(unit)
 
     async def _run_aside(self, merchant: str, queue: deque[_Unit]) -> None:
         try:
@@ -192,15 +206,15 @@ class GroupCommit:
                 async with self._places_large if is_large else contextlib.nullcontext(), self._places_aside:
                     group = _next_group(queue)
                     if group:
-                        await self._commit_and_tell(group, patient=True)
+                        await self._commit_and_tell(group, Patience.FULL)
         finally:
             del self._aside[merchant]
 
-    async def _commit_and_tell(self, group: Sequence[_Unit], *, patient: bool) -> None:
+    async def _commit_and_tell(self, group: Sequence[_Unit], patience: Patience) -> None:
         for unit in group:
             self._begin(unit)
         try:
-            refusals = await self._commit([unit.changes for unit in group], patient)
+            refusals = await self._commit([unit.changes for unit in group], patience)
         except BaseException as error:
             for unit in group:
                 unit.ended.set_exception(OutcomeUnknown(BROKEN_OFF))
@@ -213,7 +227,7 @@ class GroupCommit:
             if refusal is None:
                 unit.ended.set_result(None)
             elif isinstance(refusal, HeldElsewhere):
-                self._wait_again(unit)
+                self._wait_longer(unit, patience)
             else:
                 unit.ended.set_exception(refusal)
 

@@ -15,7 +15,7 @@ from adapters.postgres import statements, tables
 from adapters.postgres.books import PostgresBooks
 from adapters.postgres.changes import Changes
 from adapters.postgres.claims import PostgresClaims
-from adapters.postgres.commit import write
+from adapters.postgres.commit import HeldElsewhere, Patience, write
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.engine import BOUNDS
 from adapters.postgres.errors import translated
@@ -97,7 +97,7 @@ class PostgresStore:
             if unit.changes:
                 with translated():
                     async with connection.begin_nested():
-                        (refusal,) = (await write(runner, [unit.changes], patient=True)).refusals
+                        (refusal,) = (await write(runner, [unit.changes], patience=Patience.FULL)).refusals
                         if refusal is not None:
                             raise refusal
 
@@ -111,27 +111,32 @@ class PostgresStore:
 
     # ── commits
 
-    async def _commit(self, group: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+    async def _commit(self, group: Sequence[Changes], patience: Patience) -> Sequence[Exception | None]:
         """Commit units together; see `group.Commit`.
 
         Where the database refuses one of them that could not be told before, it refuses them all: then each half is
         committed apart, down to the one that it is about.
         """
         try:
-            return await self._commit_at_once(group, patient)
+            return await self._commit_at_once(group, patience)
         except (Unavailable, OutcomeUnknown) as error:
             return [type(error)(error.message) for _ in group]
         except Exception as error:
             if len(group) == 1:
                 return [error]
         middle = len(group) // 2
-        return [*await self._commit(group[:middle], patient), *await self._commit(group[middle:], patient)]
+        return [*await self._commit(group[:middle], patience), *await self._commit(group[middle:], patience)]
 
-    async def _commit_at_once(self, group: Sequence[Changes], patient: bool) -> Sequence[Exception | None]:
+    async def _commit_at_once(self, group: Sequence[Changes], patience: Patience) -> Sequence[Exception | None]:
         """Commit units in one database transaction, or raise why none of them was."""
         with translated():
             async with driver_of(self._engine) as driver:
-                written = await write(driver, group, patient=patient)
+                try:
+                    written = await write(driver, group, patience=patience)
+                except psycopg.errors.LockNotAvailable:
+                    if patience is not Patience.BRIEF:
+                        raise
+                    return [HeldElsewhere() for _ in group]
                 refusals = written.refusals
                 if all(refusals):
                     return refusals
