@@ -81,7 +81,7 @@ async def record_attempt(
     if delivery.lease_token != held.lease_token:
         raise LeaseLost("another worker has claimed this delivery")
     attempt = _attempt(delivery.next_attempt_number, at, reply)
-    endpoint = await _endpoint(work, delivery)
+    endpoint = await _endpoint(work, moment, claimed.endpoint)
     if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
         tried = delivery.note(attempt)
     elif _is_received(reply):
@@ -130,9 +130,14 @@ def _failed(
     return delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter, schedule=schedule)
 
 
-async def _endpoint(work: UnitOfWork, delivery: Delivery) -> Endpoint | None:
+async def _endpoint(work: UnitOfWork, moment: Moment, claimed: Endpoint) -> Endpoint | None:
+    """Return the endpoint as it is now, None where it is removed; the commit fails if that changes meanwhile."""
+    if not moment.is_again:
+        # Most have not moved since the claim: if this one has, the commit says so.
+        work.expect(claimed)
+        return claimed
     try:
-        return await work.endpoints.get(delivery.merchant, delivery.livemode, delivery.endpoint)
+        return await work.endpoints.get(claimed.merchant, claimed.livemode, claimed.id)
     except NotFound:
         return None
 
