@@ -1,7 +1,6 @@
 """Idempotency keys: their form, and what counts as the same request."""
 
 import hashlib
-import hmac
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -87,7 +86,7 @@ def test_values_that_only_look_alike_make_another_request(one: Json, other: Json
         check_same(record(once({"a": one})), once({"a": other}))
 
 
-@pytest.mark.parametrize("secret", [b"short", b"s" * 64, b"longer than a block" * 5])
+@pytest.mark.parametrize("secret", [b"short", b"s" * 32, b"s" * 64])
 @pytest.mark.parametrize("body", [{}, {"b": "ß\u2028", "a": {"y": [1, None], "x": '"'}, "ä": True}])
 def test_the_digests_are_those_of_canonical_json_whole_and_field_by_field(
     secret: bytes, body: Mapping[str, Json]
@@ -96,5 +95,6 @@ def test_the_digests_are_those_of_canonical_json_whole_and_field_by_field(
     fields = {**body, SCOPES_FIELD: ["a:read", "b:read"]}
     assert made.digest == hashlib.sha256("POST /é".encode() + b"\0" + canonical_json(fields)).hexdigest()
     assert made.fields == {
-        name: hmac.digest(secret, canonical_json([name, value]), "sha256").hex()[:32] for name, value in fields.items()
+        name: hashlib.blake2b(canonical_json({name: value})[1:-1], digest_size=16, key=secret).hexdigest()
+        for name, value in fields.items()
     }

@@ -30,8 +30,8 @@ async def authenticate(services: Services, context: RequestContext) -> Caller:
         raise Refusal("authentication_required", f"The Authorization header is not one that this service reads. {HOW}")
     scheme, credential = found[1].lower(), found[2]
     if scheme == "token" or credential.startswith(KEY_PREFIXES):
-        return await services.payments.authenticator.by_api_key(credential)
-    return await services.payments.authenticator.by_access_token(credential)
+        return await services.payments.authenticator.by_api_key(credential, request_id=context.request_id)
+    return await services.payments.authenticator.by_access_token(credential, request_id=context.request_id)
 
 
 def check_scope(caller: Caller, scope: Scope) -> None:

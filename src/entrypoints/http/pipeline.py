@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -108,8 +107,6 @@ async def _admit(
         caller = await authenticate(services, context)
         await count(services, caller, context)
         check_scope(caller, operation.access)
-        if operation.command is not None:
-            caller = replace(caller, request_id=context.request_id)
     return Call(
         services=services,
         admitted=caller,

@@ -23,8 +23,8 @@ class Authenticator:
     tokens: AccessTokens
     clock: Clock
 
-    async def by_api_key(self, secret: str) -> Caller:
-        """Return the caller with this API key; raise InvalidCredentials, Forbidden (`suspended`)."""
+    async def by_api_key(self, secret: str, *, request_id: str | None = None) -> Caller:
+        """Return the caller with this key, for a request; raise InvalidCredentials, Forbidden (`suspended`)."""
         now = self.clock.now()
         holder = await self.credentials.api_key(digest(secret)) if is_api_key(secret) else None
         if holder is None or not holder.key.is_valid(now):
@@ -38,10 +38,11 @@ class Authenticator:
             scopes=key.scopes,
             kind=CredentialKind.SESSION_KEY if key.kind is ApiKeyKind.SESSION else CredentialKind.SERVER_KEY,
             credential=key.id,
+            request_id=request_id,
         )
 
-    async def by_access_token(self, token: str) -> Caller:
-        """Return the caller with this access token; raise InvalidCredentials, Forbidden (`suspended`)."""
+    async def by_access_token(self, token: str, *, request_id: str | None = None) -> Caller:
+        """Return the caller with this token, for a request; raise InvalidCredentials, Forbidden (`suspended`)."""
         now = self.clock.now()
         claims = self.tokens.read(token, at=now)
         holder = await self.credentials.session(claims.merchant, claims.session)
@@ -53,4 +54,5 @@ class Authenticator:
             livemode=claims.livemode,
             kind=CredentialKind.ACCESS_TOKEN,
             credential=claims.session,
+            request_id=request_id,
         )
