@@ -67,7 +67,14 @@ def simulation(session: nox.Session) -> None:
 @nox.session(venv_backend="none")
 def integration(session: nox.Session) -> None:
     """The same contracts on a real Postgres and a real Valkey; outages, processes, the README."""
-    session.run("pytest", "tests/integration", *session.posargs, env=KEEP_BYTECODE)
+    # A file's tests stay together: what they share is made once, and its servers are stopped under nobody else.
+    session.run(
+        "pytest",
+        "tests/integration",
+        *("--numprocesses", "auto", "--dist", "loadfile"),
+        *session.posargs,
+        env=KEEP_BYTECODE,
+    )
 
 
 @nox.session(venv_backend="none")
