@@ -708,7 +708,10 @@ class Claims(Protocol):
     """Leases on due work. A claim raises the fencing token and ends what an expired lease held."""
 
     async def claim_jobs(self, *, at: datetime, limit: int, lease: timedelta) -> Sequence[Job]:
-        """Lease up to `limit` due jobs that nobody holds, the longest due first; dead ones are passed over."""
+        """Lease up to `limit` due jobs that nobody holds, the longest due first; dead ones are passed over.
+
+        Whose lease ran out counts as due from then on: what ends its worker each time keeps nobody else from a turn.
+        """
         ...
 
     async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:

@@ -35,6 +35,11 @@ SAME: Final = lowest_id("txn", NOW)[4:7]
 ZEROS: Final = "0" * (26 - len(SAME) - DIGITS)
 ALPHABET: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
+HELD_JOBS: Final = 40_000
+"""By ten workers with as many as they take, longer due than those that nobody holds."""
+HELD_DELIVERIES: Final = 1_000
+"""By ten workers with as many as they take of one merchant: a hundred of each of ten endpoints, longer due."""
+
 CUSTOMER: Final = "often"
 """The customer of every second transaction, all through the first of the two payment keys that are used."""
 
@@ -105,8 +110,15 @@ _SEED: Final = (
     " 'transaction.created',"
     " CASE WHEN n >= 200000 THEN 'pending' WHEN n % 1001 = 0 THEN 'exhausted' ELSE 'delivered' END,"
     " {now}, {now}, CASE WHEN n >= 200000 THEN {now} END, 0, '[]', 0, NULL, 1 FROM generate_series(0, 230000) n",
+    "deliveries SELECT {big}, {prefix_whk} || '000000' || held % 10 || {zeros}, {dlv}, false, {evt},"
+    " 'transaction.created', 'pending', {now}, {now}, {now} - interval '1 minute', 0, '[]', 1,"
+    " {now} + interval '30 seconds', 2"
+    " FROM (SELECT held, 300000 + held AS n FROM generate_series(1, {held_deliveries}) held)",
     "jobs SELECT {big}, {job}, false, 'charge', {txn}, {now}, {now}, 0, NULL,"
     " CASE n % 9001 WHEN 0 THEN {now} END, 0, NULL, NULL FROM generate_series(0, 100000) n",
+    "jobs SELECT {big}, {job}, false, 'charge', {txn}, {now} - interval '1 minute', {now}, 0, NULL, NULL, 1,"
+    " {now} + interval '30 seconds', NULL"
+    " FROM (SELECT 200000 + held AS n FROM generate_series(1, {held_jobs}) held)",
     "idempotency_records SELECT {big}, false, 'key-' || n, 'POST /', 201, '', '{{}}', '', NULL, {now},"
     " {now} + (n - 100000) * interval '1 second' FROM generate_series(0, 400000) n",
 )
@@ -120,6 +132,8 @@ def _texts() -> dict[str, str]:
         "now": f"'{NOW.isoformat()}'::timestamptz",
         "many": str(TRANSACTIONS),
         "others": str(OTHERS),
+        "held_jobs": str(HELD_JOBS),
+        "held_deliveries": str(HELD_DELIVERIES),
         "big": f"'{BIG}'",
         "zeros": f"'{ZEROS}'",
         "customer": CUSTOMER,

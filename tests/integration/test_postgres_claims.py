@@ -8,8 +8,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from sqlalchemy import ClauseElement, Executable, Select, select, text
+from sqlalchemy import ClauseElement, Executable, Select, make_url, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -24,6 +25,7 @@ from payments_core.ports import Room
 from payments_core.testing.builders import NOW, SECOND, a_job, a_merchant, a_room, a_transaction, an_endpoint, an_event
 from payments_core.testing.subject import Shop, open_shop, put
 from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus
+from tests.integration.plans import Said, hearing, pages, plans
 
 LEASE = timedelta(seconds=60)
 LATER = NOW + LEASE + SECOND
@@ -135,6 +137,33 @@ async def test_jobs_of_a_kind_that_is_not_known_are_left_to_those_who_know_it(
         rows = (await connection.execute(text("SELECT id, lease_token FROM payments.jobs"))).all()
     assert [tuple(row) for row in rows] == [(later.id, 0)]
     assert not caplog.records
+
+
+@pytest.mark.parametrize("analyzed", [False, True])
+async def test_a_claim_looks_at_a_few_pages_however_many_jobs_others_hold(
+    store: PostgresStore, engine: AsyncEngine, database_url: str, analyzed: bool
+) -> None:
+    shop = await open_shop(store)
+    transaction = a_transaction(shop.key)
+    free = a_job(transaction, due_at=NOW)
+    await put(store, transaction, free)
+    keys = "merchant_id, id || number, livemode, kind, subject"
+    await _break(
+        engine,
+        f"INSERT INTO payments.jobs SELECT {keys}, due_at - number * interval '1 millisecond', created_at, failures,"
+        " last_error, dead_at, 1, due_at + interval '30 seconds', request_id"
+        " FROM payments.jobs, generate_series(1, 20000) AS number",
+    )
+    if analyzed:
+        await _break(engine, "ANALYZE payments.jobs")
+    said: list[Said] = []
+    with hearing(engine, said):
+        claimed = await _claim_jobs(store, NOW)
+    assert [job.id for job in claimed] == [free.id]
+    await store.claims.release(claimed, [])
+    with psycopg.connect(make_url(database_url).set(drivername="postgresql").render_as_string(False)) as connection:
+        looked_at = [pages(plan) for plan in plans(connection, said[0])]
+    assert max(looked_at) < 200, "twenty thousand rows lie on many hundred pages"
 
 
 # ── whose turn it is ──────────────────────────────────────────────────────────────────────────────────────────────────

@@ -30,7 +30,7 @@ class MemoryClaims:
         await asyncio.sleep(0)
         claimed = [
             replace(job, lease_token=job.lease_token + 1, lease_expires_at=at + lease)
-            for job in heapq.nsmallest(limit, self._due_jobs(at), key=lambda job: (job.due_at, job.id))
+            for job in heapq.nsmallest(limit, self._due_jobs(at), key=lambda job: (_claimable_at(job), job.id))
         ]
         self._state.jobs.update((job.id, job) for job in claimed)
         return claimed
@@ -119,6 +119,10 @@ class MemoryClaims:
             kept = self._state.delivery(delivery.merchant, delivery.endpoint, delivery.id)
             if kept is not None and _holds(delivery, kept):
                 self._state.put_delivery(replace(kept, lease_expires_at=until))
+
+
+def _claimable_at(job: Job) -> datetime:
+    return job.due_at if job.lease_expires_at is None else max(job.due_at, job.lease_expires_at)
 
 
 def _longest_due(delivery: Delivery) -> tuple[datetime, str]:

@@ -27,8 +27,8 @@ from adapters.postgres.deliver import PENDING
 from adapters.postgres.errors import translated
 from adapters.postgres.mapping import Kinds
 from adapters.postgres.statements import given
-from adapters.postgres.tables import TIME, deliveries, endpoints, events, jobs
-from adapters.postgres.turns import LIMIT, due_deliveries, free, parameters
+from adapters.postgres.tables import CLAIMABLE_AT, TIME, deliveries, endpoints, events, jobs
+from adapters.postgres.turns import AT, FREE, LIMIT, due_deliveries, parameters
 from payments_core.job import Job, JobKind
 from payments_core.ports import Backlog, ClaimedDelivery, Room
 from payments_core.webhook import Delivery
@@ -49,9 +49,9 @@ _log = logging.getLogger(__name__)
 
 def _claim_jobs() -> Executable:
     chosen = (
-        select(*jobs.primary_key)
-        .where(_ALIVE, _KNOWN, free(jobs))
-        .order_by(jobs.c.due_at)
+        select(*jobs.primary_key, CLAIMABLE_AT.label("claimable_at"))
+        .where(_ALIVE, _KNOWN, CLAIMABLE_AT <= AT)
+        .order_by(CLAIMABLE_AT)
         .limit(LIMIT)
         .with_for_update(skip_locked=True)
         .cte("chosen")
@@ -60,7 +60,7 @@ def _claim_jobs() -> Executable:
         update(jobs)
         .where(jobs.c.merchant_id == chosen.c.merchant_id, jobs.c.id == chosen.c.id)
         .values(lease_token=jobs.c.lease_token + 1, lease_expires_at=_LEASE_UNTIL)
-        .returning(*jobs.c)
+        .returning(*jobs.c, chosen.c.claimable_at)
     )
 
 
@@ -124,8 +124,8 @@ class PostgresClaims:
     async def claim_jobs(self, *, at: datetime, limit: int, lease: timedelta) -> Sequence[Job]:
         """Lease up to `limit` due jobs that nobody holds, the longest due first."""
         leased = {"at": at, "limit": limit, "lease_until": at + lease}
-        claimed = _readable(await self._rows(CLAIM_JOBS, leased), self._kinds.jobs.of_row)
-        return sorted(claimed, key=lambda job: (job.due_at, job.id))
+        rows = sorted(await self._rows(CLAIM_JOBS, leased), key=lambda row: (row["claimable_at"], row["id"]))
+        return _readable(rows, self._kinds.jobs.of_row)
 
     async def claim_deliveries(self, *, at: datetime, room: Room, lease: timedelta) -> Sequence[ClaimedDelivery]:
         """Lease due deliveries that nobody holds, as many as there is room for."""
@@ -172,16 +172,17 @@ class PostgresClaims:
 
     async def backlog(self, *, at: datetime) -> Backlog:
         """Count what waits, up to COUNTED_MAX of each."""
-        due_jobs = select(jobs.c.due_at).where(_ALIVE, free(jobs)).order_by(jobs.c.due_at)
+        due_jobs = select(jobs.c.due_at).where(_ALIVE, CLAIMABLE_AT <= AT).order_by(CLAIMABLE_AT)
+        counted = due_jobs.limit(COUNTED_MAX).subquery()
         dead_jobs = select(jobs.c.due_at).where(jobs.c.dead_at.is_not(None))
-        due_deliveries = select(deliveries.c.due_at).where(PENDING, free(deliveries))
+        due_deliveries = select(deliveries.c.due_at).where(PENDING, FREE)
         (row,) = await self._rows(
             select(
-                _count(due_jobs).label("jobs_due"),
+                func.count().label("jobs_due"),
+                func.min(counted.c.due_at).label("oldest"),
                 _count(dead_jobs).label("jobs_dead"),
                 _count(due_deliveries).label("deliveries_due"),
-                due_jobs.limit(1).scalar_subquery().label("oldest"),
-            ),
+            ).select_from(counted),
             {"at": at},
         )
         return Backlog(

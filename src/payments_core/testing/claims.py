@@ -112,6 +112,15 @@ class ClaimsContract:
         assert second.lease_token > first.lease_token
         assert second.lease_expires_at == NOW + LEASE + SECOND + LEASE
 
+    async def test_a_job_whose_lease_ran_out_is_due_from_then_on(self, store: Store) -> None:
+        shop = await open_shop(store)
+        (lost,) = await _jobs(store, shop, NOW - MINUTE)
+        assert len(await _claim(store, NOW)) == 1
+        end = NOW + LEASE
+        later, before = await _jobs(store, shop, end + SECOND, end - SECOND)
+        (first,) = await _claim(store, end + MINUTE, limit=1)
+        assert [job.id for job in (first, *await _claim(store, end + MINUTE))] == [before.id, lost.id, later.id]
+
     async def test_concurrent_claims_share_no_job(self, store: Store) -> None:
         jobs = await _jobs(store, await open_shop(store), *([NOW] * 3 * WORKERS))
         claims = await asyncio.gather(*(_claim(store, NOW, limit=5) for _ in range(WORKERS)))

@@ -43,6 +43,7 @@ INDICES = (
         "status = 'exhausted' OR status = 'canceled'",
     ),
     ("ix_idempotency_records_expires_at", "idempotency_records", ["expires_at"], None),
+    ("ix_jobs_claimable", "jobs", [sa.text("GREATEST(due_at, lease_expires_at)")], "dead_at IS NULL"),
 )
 
 
@@ -51,6 +52,7 @@ def upgrade() -> None:
         op.execute(
             f"ALTER TABLE payments.{table} SET ({', '.join(f'{name} = {value}' for name, value in options.items())})"
         )
+    op.drop_index("ix_jobs_due", table_name="jobs", schema="payments")
     op.drop_index("ix_attempts_needs_review", table_name="attempts", schema="payments")
     op.add_column(
         "attempts",
@@ -74,5 +76,6 @@ def downgrade() -> None:
         schema="payments",
         postgresql_where=sa.text("state = 'needs_review'"),
     )
+    op.create_index("ix_jobs_due", "jobs", ["due_at"], schema="payments", postgresql_where=sa.text("dead_at IS NULL"))
     for table, options in STORED.items():
         op.execute(f"ALTER TABLE payments.{table} RESET ({', '.join(options)})")
