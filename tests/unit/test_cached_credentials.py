@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -36,12 +37,16 @@ class TestCachedCredentials(CredentialsContract):
         return CachingStore()
 
 
+request: contextvars.ContextVar[str | None] = contextvars.ContextVar("request", default=None)
+
+
 class Ledger:
     """Credentials that count who asks, answer when let, and fail when told."""
 
     def __init__(self, *keys: ApiKey) -> None:
         self.keys = {key.digest: key for key in keys}
         self.asked: list[str] = []
+        self.requests: list[str | None] = []
         self.questions = asyncio.Queue[str]()
         self.touches: list[datetime] = []
         self.open = asyncio.Event()
@@ -55,6 +60,7 @@ class Ledger:
 
     async def api_key(self, digest: str, /) -> KeyHolder | None:
         self.asked.append(digest)
+        self.requests.append(request.get())
         self.questions.put_nowait(digest)
         key = self.keys.get(digest)
         await self._answer()
@@ -163,6 +169,12 @@ async def test_concurrent_look_ups_of_one_digest_are_made_once(cached: CachedCre
     assert all(holder is holders[0] for holder in holders)
 
 
+async def test_a_look_up_for_all_runs_in_no_request_s_context(cached: CachedCredentials, ledger: Ledger) -> None:
+    request.set("the first one's")
+    await cached.api_key(KEY.digest)
+    assert ledger.requests == [None]
+
+
 async def test_one_who_waits_and_is_cancelled_takes_nothing_from_the_others(
     cached: CachedCredentials, ledger: Ledger
 ) -> None:
@@ -183,6 +195,7 @@ async def test_a_failed_look_up_is_told_to_all_who_wait_and_not_remembered(
     ledger.failing = True
     answers = await asyncio.gather(*(cached.api_key(KEY.digest) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(answer, Unavailable) for answer in answers)
+    assert len({id(answer) for answer in answers}) == len(answers), "each has an exception of its own"
     ledger.failing = False
     assert await cached.api_key(KEY.digest) is not None
     assert ledger.asked == [KEY.digest] * 2

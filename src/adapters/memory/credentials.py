@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from copy import copy
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final, Generic, TypeVar
@@ -121,12 +123,19 @@ class _Recent(Generic[H]):
             return found[0]
         under_way = self._under_way.get(key)
         if under_way is None or not _is_fresh(under_way[1], now):
-            task = asyncio.create_task(self._look_up(key, look_up, now))
+            # In nobody's context, as it looks up for all.
+            task = asyncio.create_task(self._look_up(key, look_up, now), context=contextvars.Context())
             # Where all who wait are cancelled, nobody else asks for the exception.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             under_way = self._under_way[key] = (task, now)
+        looking_up = under_way[0]
         # One who waits may be cancelled; the others still want the answer.
-        return await asyncio.shield(under_way[0])
+        await asyncio.wait([looking_up])
+        error = looking_up.exception()
+        if error is not None:
+            # Each raising writes into the exception: one for all would carry the tracebacks of all.
+            raise copy(error) from error
+        return looking_up.result()
 
     def forget(self, merchant: MerchantId) -> None:
         for key in [key for key, (holder, _) in self._found.items() if self._merchant_of(holder) == merchant]:
