@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -22,6 +24,7 @@ from payments_core.testing.gateway import (
     charge_of,
     refund_of,
 )
+from tests.patience import until, until_seen
 
 
 class HandClock:
@@ -189,6 +192,82 @@ async def test_a_ledger_that_is_locked_up_gives_up_in_time_and_the_charge_is_mad
     assert await gateways[0].lookup(charge) == NotSeen()
     assert isinstance(await gateways[0].submit(charge), Approved)
     assert len(await ledger.entries()) == 1
+
+
+async def test_calls_that_wait_for_each_other_end_in_the_time_of_one_and_what_came_too_late_is_not_written(
+    gateways: Sequence[SandboxGateway], ledger: PostgresLedger, database_url: str
+) -> None:
+    gateway, refused = gateways[0], [charge_of("pm_approve") for _ in range(2)]
+    async with await psycopg.AsyncConnection.connect(dsn(database_url)) as connection:
+        await connection.execute("LOCK TABLE sandbox.entries")
+        first = asyncio.create_task(gateway.submit(refused[0]))
+        await until_seen(partial(statements_that_wait, database_url), 1)
+        second = asyncio.create_task(gateway.submit(refused[1]))
+        await asyncio.sleep(0)  # it waits for the first one's statement
+        # A call that begins later and waits for no other has a whole call's time: nobody waited for longer than that.
+        with pytest.raises(LedgerAway):
+            await ledger.find(refused[1].id)
+        assert first.done()
+        assert second.done()
+        assert all([isinstance(await call, Unknown) for call in (first, second)])
+    await until(partial(is_approved, gateway, accepted := charge_of("pm_approve")))
+    assert [entry.attempt for entry in await ledger.entries()] == [accepted.id]
+
+
+async def test_an_entry_whose_caller_went_before_it_was_its_turn_is_not_written(
+    gateways: Sequence[SandboxGateway], ledger: PostgresLedger, database_url: str
+) -> None:
+    gateway, given_up = gateways[0], charge_of("pm_approve")
+    async with await psycopg.AsyncConnection.connect(dsn(database_url)) as connection:
+        await connection.execute("LOCK TABLE sandbox.entries")
+        first = asyncio.create_task(gateway.submit(charge_of("pm_approve")))
+        await until_seen(partial(statements_that_wait, database_url), 1)
+        second = asyncio.create_task(gateway.submit(given_up))
+        await asyncio.sleep(0)  # it waits for the first one's statement
+        second.cancel()
+        await asyncio.wait([second])
+    await first
+    await until(partial(is_approved, gateway, charge_of("pm_approve")))
+    assert given_up.id not in {entry.attempt for entry in await ledger.entries()}
+
+
+async def test_what_a_server_comes_to_after_its_time_is_not_written_even_where_it_cannot_be_cancelled(
+    gateways: Sequence[SandboxGateway], ledger: PostgresLedger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def is_lost(*_: object, **__: object) -> None:
+        """Cancel nothing, as over a network that swallows what is sent."""
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "cancel_safe", is_lost)
+    charge = charge_of("pm_approve")
+    async with await psycopg.AsyncConnection.connect(dsn(database_url)) as connection:
+        await connection.execute("LOCK TABLE sandbox.entries")
+        assert isinstance(await gateways[0].submit(charge), Unknown)
+        assert await statements_that_wait(database_url) == 1, "the server is still at it"
+    await until_seen(partial(statements_that_run, database_url), 0)
+    assert await ledger.find(charge.id) is None
+
+
+async def is_approved(gateway: SandboxGateway, submission: Submission) -> bool:
+    return isinstance(await gateway.submit(submission), Approved)
+
+
+async def statements_that_wait(database_url: str) -> int:
+    return await number_of_others(database_url, "wait_event_type = 'Lock'")
+
+
+async def statements_that_run(database_url: str) -> int:
+    return await number_of_others(database_url, "state = 'active'")
+
+
+async def number_of_others(database_url: str, which: LiteralString) -> int:
+    async with await psycopg.AsyncConnection.connect(dsn(database_url), autocommit=True) as connection:
+        cursor = await connection.execute(
+            "SELECT count(*) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND "
+            + which
+        )
+        (number,) = await cursor.fetchone() or (0,)
+        return int(number)
 
 
 async def terminate_all_others(database_url: str) -> None:

@@ -33,7 +33,7 @@ CAPABILITIES: Final = Capabilities(
     name="sandbox",
     livemode=False,
     key_retention=timedelta(hours=24),
-    # The decision is recorded before the latency begins, and the ledger gives up before this is over.
+    # The decision is recorded before the latency begins, and the ledger writes nothing any more before this is over.
     quiet_period=timedelta(seconds=5),
 )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -47,6 +48,10 @@ RECORDED_MAX: Final = 200
 """Entries written in one statement; those that come meanwhile share the next."""
 ANSWER_SECONDS: Final = 2.0
 """For one call with all its waiting, of which a decision takes two: less than the gateway's quiet period."""
+WRITING_SECONDS: Final = 0.5
+"""What a call must have left of these when its entry begins to be written: with less it would break off the others."""
+CLOCK_SECONDS: Final = 1.0
+"""How long it counts what the server's clock said, if nobody sets it meanwhile; to ask costs as much as to write."""
 PREPARE_SECONDS: Final = 30.0
 PREPARE_LOCK: Final = 0x73616E64626F78
 """The advisory lock's number: "sandbox" in ASCII."""
@@ -81,7 +86,8 @@ def _recording() -> Executable:
     names = [column.name for column in entries.c]
     typed = [column(each.name, each.type) for each in entries.c]
     given = func.json_to_recordset(cast(bindparam("rows", type_=Text), JSON)).table_valued(*typed)
-    rows = select(given.render_derived(name="rows", with_types=True))
+    in_time = func.clock_timestamp() < bindparam("until", type_=DateTime(timezone=True))
+    rows = select(given.render_derived(name="rows", with_types=True)).where(in_time)
     return (
         insert(entries)
         .from_select(names, rows)
@@ -91,23 +97,36 @@ def _recording() -> Executable:
 
 
 _RECORD: Final = _recording()
-"""Write the entries `rows`, a JSON text, of attempts that have none; return these attempts."""
+"""Write the entries `rows`, a JSON text, of attempts that have none; return these attempts.
+
+None is written from the moment `until` on, by the server's clock: what it comes to late, as after it stood still or
+waited for a lock, is not done.
+"""
+_NOW: Final = select(func.clock_timestamp())
 _FIND: Final = select(entries).where(entries.c.attempt == any_(bindparam("attempts", type_=ARRAY(Text))))
 _ROWS: Final = msgspec.json.Encoder()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Call:
-    """One call: two of one attempt are two, of which one alone can have written it."""
+    """One call: two of one attempt are two, of which one alone can have written it.
+
+    `deadline`, by the monotonic clock: its entry appears before that or never.
+    """
 
     entry: LedgerEntry
+    deadline: float
 
 
 class PostgresLedger:
     """Books in the schema `sandbox` of the database at `url` (`postgresql://…`), which `prepare` makes.
 
     Every call answers or raises LedgerAway; one on a server that is there but silent takes ANSWER_SECONDS, and up to
-    10 s more while the driver tries to cancel it.
+    10 s more while the driver tries to cancel it, but for `record`, which leaves that to others.
+
+    What `record` was asked appears in the books within ANSWER_SECONDS of the call or never, whatever became of the
+    caller: an entry that still waits when its caller goes is not written; one whose statement runs may be, as the
+    statement is that of others too.
     """
 
     def __init__(self, url: str) -> None:
@@ -120,6 +139,8 @@ class PostgresLedger:
             # Statements prepared on one connection fail on the next behind a pooler in transaction mode.
             connect_args={"prepare_threshold": None},
         )
+        self._server_clock: tuple[datetime, float] | None = None
+        """What the server's clock said, and when that was heard by the monotonic one."""
         self._recording: Final = Gathered(self._record_all, keys_max=RECORDED_MAX)
 
     async def prepare(self) -> None:
@@ -137,17 +158,29 @@ class PostgresLedger:
 
     async def record(self, entry: LedgerEntry, /) -> Recorded:
         """Write the entry unless its attempt has one, and return the attempt's."""
-        recorded = await self._recording.get(_Call(entry))
-        assert recorded is not None, "an entry is written, or there is another"
+        call = _Call(entry, time.monotonic() + ANSWER_SECONDS)
+        async with self._answering(ANSWER_SECONDS):
+            recorded = await self._recording.get(call)
+        if recorded is None:
+            raise LedgerAway("the sandbox's ledger did not answer: it had too much to write before")
         return recorded
 
     async def _record_all(self, calls: Sequence[_Call]) -> Mapping[_Call, Recorded]:
-        """Write the entries of calls in one statement; of an attempt that is given twice, the first."""
+        """Write the entries of calls that have time left in one statement; of an attempt given twice, the first.
+
+        The statement ends before the first of these calls does. Of what it was too late for nothing is returned.
+        """
+        now = time.monotonic()
+        calls = [call for call in calls if call.deadline - now >= WRITING_SECONDS]
+        if not calls:
+            return {}
+        deadline = min(call.deadline for call in calls)
         first = {call.entry.attempt: call for call in reversed(calls)}
-        async with self._connected() as connection:
+        async with self._connected(deadline - now) as connection:
             # In one order, so that no two writers wait for each other.
             rows = [_row(first[attempt].entry) for attempt in sorted(first)]
-            written = set(await connection.scalars(_RECORD, {"rows": _ROWS.encode(rows).decode()}))
+            given = {"rows": _ROWS.encode(rows).decode(), "until": await self._by_server(connection, deadline)}
+            written = set(await connection.scalars(_RECORD, given))
             others = [attempt for attempt in first if attempt not in written]
             found = (await connection.execute(_FIND, {"attempts": others})).mappings().all() if others else ()
         known = {attempt: first[attempt].entry for attempt in written} | {
@@ -159,7 +192,16 @@ class PostgresLedger:
                 is_new=first[call.entry.attempt] is call and call.entry.attempt in written,
             )
             for call in calls
+            if call.entry.attempt in known
         }
+
+    async def _by_server(self, connection: AsyncConnection, deadline: float) -> datetime:
+        """Return a moment of the monotonic clock by the server's, or one a little earlier."""
+        if self._server_clock is None or time.monotonic() - self._server_clock[1] > CLOCK_SECONDS:
+            now: datetime = (await connection.execute(_NOW)).scalar_one()
+            self._server_clock = (now, time.monotonic())
+        now, heard_at = self._server_clock
+        return now + timedelta(seconds=deadline - heard_at)
 
     async def revise(self, entry: LedgerEntry, /) -> LedgerEntry:
         """Write the gateway's later decision unless there is one, and return the entry."""
@@ -197,8 +239,8 @@ class PostgresLedger:
             return [_entry(found) for found in (await connection.execute(reading)).mappings()]
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncGenerator[AsyncConnection]:
-        async with self._answering(ANSWER_SECONDS), self._engine.connect() as connection:
+    async def _connected(self, seconds: float = ANSWER_SECONDS) -> AsyncGenerator[AsyncConnection]:
+        async with self._answering(seconds), self._engine.connect() as connection:
             yield connection
 
     @asynccontextmanager
