@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from typing import cast
 
 import pytest
 from redis.asyncio import Redis
@@ -14,7 +15,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from adapters.memory.limits import MemoryRateLimits
 from adapters.redis.breaker import Breaker
-from adapters.redis.cache import RedisCache
+from adapters.redis.cache import KEYS_MAX, RedisCache
 from adapters.redis.client import CONNECTIONS_MAX, make_client
 from adapters.redis.health import ping
 from adapters.redis.limits import RedisRateLimits
@@ -150,6 +151,38 @@ async def test_more_callers_than_connections_wait_their_turn(cache: RedisCache, 
     answers = await asyncio.gather(*(cache.get("key") for _ in range(CONNECTIONS_MAX * 10)))
     assert set(answers) == {b"value"}
     assert not breaker.is_open
+
+
+class SlowLink:
+    """A client for reads alone whose every answer takes that long."""
+
+    def __init__(self, *, seconds: float) -> None:
+        self._seconds = seconds
+        self.looks: list[int] = []
+
+    async def mget(self, keys: Sequence[str]) -> Sequence[bytes]:
+        self.looks.append(len(keys))
+        await asyncio.sleep(self._seconds)
+        return [b"page"] * len(keys)
+
+
+async def test_a_look_for_many_brings_no_more_than_a_slow_link_carries_in_the_time_of_a_call(breaker: Breaker) -> None:
+    link = SlowLink(seconds=0)
+    cache = RedisCache(cast(Redis, link), breaker=breaker)
+    assert set(await asyncio.gather(*(cache.get(f"key-{number}") for number in range(33)))) == {b"page"}
+    assert link.looks == [8, 8, 8, 8, 1]
+    link.looks.clear()
+    assert set(await asyncio.gather(*(cache.get("key") for _ in range(33)))) == {b"page"}
+    assert link.looks == [1]
+
+
+async def test_who_waits_for_the_looks_of_others_goes_on_without_redis_when_a_call_s_time_is_over() -> None:
+    link = SlowLink(seconds=0.2)
+    breaker = Breaker(turn_seconds=0.0, total_seconds=0.5)
+    cache = RedisCache(cast(Redis, link), breaker=breaker)
+    pages = await asyncio.gather(*(cache.get(f"key-{number}") for number in range(10 * KEYS_MAX)))
+    assert set(pages[-5 * KEYS_MAX :]) == {None}
+    assert len(link.looks) <= 3
 
 
 async def test_a_cancelled_reader_never_leaves_its_answer_to_another(cache: RedisCache) -> None:

@@ -55,6 +55,11 @@ class Breaker:
         """Whether the last that was heard of Redis is a failure."""
         return self._retry_at is not None
 
+    @property
+    def seconds_max(self) -> float:
+        """How long a call may take, its wait for a turn included."""
+        return self._turn_seconds + self._total_seconds
+
     async def call(self, command: Callable[[], Awaitable[Result]]) -> Result | None:
         """Return the command's result, or None where Redis is away or too busy; raises nothing of Redis's."""
         if self._is_refused() or not await self._gets_turn():

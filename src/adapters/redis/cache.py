@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -12,8 +13,8 @@ from payments_core.gathered import Gathered
 
 PREFIX: Final = "payments:cache:"
 VALUE_BYTES_MAX: Final = 512 * 1024
-KEYS_MAX: Final = 32
-"""Of one look, so that its answer is 16 MiB at most."""
+KEYS_MAX: Final = 8
+"""Of one look, which has the time of one call: its answer is 4 MiB at most, and mostly some KiB."""
 
 
 class RedisCache:
@@ -26,9 +27,14 @@ class RedisCache:
         self._gathered = Gathered(self._look, keys_max=KEYS_MAX)
 
     async def get(self, key: str, /) -> bytes | None:
-        """Return the value, or None where there is none, its time is over, or Redis is away."""
-        # A call of the driver costs more than a page does: those who ask at once share one.
-        return await self._gathered.get(key)
+        """Return the value, or None where there is none, its time is over, or Redis is away or too busy."""
+        try:
+            # One who waits for others' looks waits no longer than for a turn of one's own.
+            async with asyncio.timeout(self._breaker.seconds_max):
+                # A call of the driver costs more than a page does: those who ask at once share one.
+                return await self._gathered.get(key)
+        except TimeoutError:
+            return None
 
     async def _look(self, keys: Sequence[str]) -> Mapping[str, bytes]:
         values = await self._breaker.call(lambda: self._client.mget([PREFIX + key for key in keys]))
