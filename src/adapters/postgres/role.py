@@ -21,18 +21,26 @@ _UNBOUNDED: Final = text(
     " AND name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name"
 )
 _PLACE: Final = text("SELECT quote_ident(current_user), quote_ident(current_database())")
+_STATED: Final = text("""
+    SELECT split_part(stated, '=', 1) FROM pg_db_role_setting, unnest(setconfig) AS stated
+    WHERE setrole = (SELECT oid FROM pg_roles WHERE rolname = current_user)
+    AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+""")
 
 
 async def bound_role(engine: AsyncEngine, *, bounds: Bounds = BOUNDS) -> None:
     """Give the role of the engine these bounds in its database, for connections that are made from now on.
 
-    Whoever states bounds of its own keeps them. Raises Unavailable.
+    What is stated for the role there, or wherever it connects, stays as it is. Whoever states bounds of its own keeps
+    them. Raises Unavailable.
     """
     with translated():
         async with engine.begin() as connection:
             role, database = (await connection.execute(_PLACE)).one()
+            stated = {str(name).casefold() for name in await connection.scalars(_STATED)}
             for name, value in server_settings(bounds).items():
-                await connection.execute(text(f"ALTER ROLE {role} IN DATABASE {database} SET {name} = '{value}'"))
+                if name.casefold() not in stated:
+                    await connection.execute(text(f"ALTER ROLE {role} IN DATABASE {database} SET {name} = '{value}'"))
 
 
 async def unbounded(engine: AsyncEngine) -> Sequence[str]:
