@@ -76,10 +76,7 @@ async def record_attempt(
 
     An endpoint that has moved meanwhile is not held to what its old address answered.
     """
-    held = claimed.delivery
-    delivery = await work.deliveries.get(held.merchant, held.endpoint, held.id)
-    if delivery.lease_token != held.lease_token:
-        raise LeaseLost("another worker has claimed this delivery")
+    delivery = await _delivery(work, moment, claimed.delivery)
     attempt = _attempt(delivery.next_attempt_number, at, reply)
     endpoint = await _endpoint(work, moment, claimed.endpoint)
     if endpoint is None or delivery.status is not DeliveryStatus.PENDING:
@@ -128,6 +125,17 @@ def _failed(
     retry_after = None if seconds is None else timedelta(seconds=seconds)
     jitter = int.from_bytes(moment.secret(4), "big") / 2**31 - 1
     return delivery.fail(attempt, now=moment.now, retry_after=retry_after, jitter=jitter, schedule=schedule)
+
+
+async def _delivery(work: UnitOfWork, moment: Moment, claimed: Delivery) -> Delivery:
+    """Return the delivery as it is now, or raise LeaseLost; the commit fails if it has moved."""
+    if not moment.is_again:
+        # A claim moves the version, so that nobody else's passes unnoticed.
+        return claimed
+    delivery = await work.deliveries.get(claimed.merchant, claimed.endpoint, claimed.id)
+    if delivery.lease_token != claimed.lease_token:
+        raise LeaseLost("another worker has claimed this delivery")
+    return delivery
 
 
 async def _endpoint(work: UnitOfWork, moment: Moment, claimed: Endpoint) -> Endpoint | None:
