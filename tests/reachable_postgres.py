@@ -57,6 +57,13 @@ class ReachablePostgres:
         async with await psycopg.AsyncConnection.connect(self.server.dsn, autocommit=True) as connection:
             await connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
 
+    async def cut(self, database: str) -> None:
+        """End every connection to a database."""
+        async with await psycopg.AsyncConnection.connect(self.server.dsn, autocommit=True) as connection:
+            await connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [database]
+            )
+
     async def open(self) -> None:
         """Let everybody in who reaches the socket."""
         (self.sockets / "pg_hba.conf").write_text(TRUSTING)

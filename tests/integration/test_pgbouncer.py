@@ -8,9 +8,10 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import psycopg
@@ -28,13 +29,14 @@ from entrypoints.wiring import migrate as migrate_all
 from entrypoints.wiring import missing, wire
 from entrypoints.worker import run_worker
 from payments_core import Pay, Register
-from payments_core.errors import StaleWrite, Unavailable
+from payments_core.errors import OutcomeUnknown, StaleWrite, Unavailable
 from payments_core.ports import TransactionFilter
 from payments_core.testing.builders import a_transaction, an_event
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.store import StoreContract
-from payments_core.testing.subject import open_shop, read_all
+from payments_core.testing.subject import open_shop, put, read_all, stored_transaction
 from payments_core.testing.views import ViewsContract
+from payments_core.transaction import Transaction
 from payments_core.use_cases.read_lists import ListQuery
 from tests.patience import PATIENCE_SECONDS, until
 from tests.processes import SECRET_KEY, free_port
@@ -44,6 +46,7 @@ BINARY: Final = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/u
 SERVER_CONNECTIONS: Final = 3
 CLIENTS: Final = 10
 COMMITS: Final = 40
+CUTS: Final = 30
 TEMPLATE: Final = "payments_pooled"
 VAULT: Final = AeadVault([b"k" * 32], entropy=os.urandom)
 CONFIGURATION: Final = """\
@@ -208,6 +211,40 @@ async def test_clients_share_the_connections_of_the_server(pgbouncer: PgBouncer,
         for engine in engines:
             await engine.dispose()
     assert len(set(backends)) <= SERVER_CONNECTIONS
+
+
+async def test_what_is_cut_between_the_pooler_and_the_server_is_told_as_a_store_that_is_away(
+    pgbouncer: PgBouncer, database: str, store: PostgresStore
+) -> None:
+    shop = await open_shop(store)
+    made: list[Transaction] = []
+    refused: list[BaseException] = []
+    ended = asyncio.Event()
+
+    async def pay() -> None:
+        while not ended.is_set():
+            transaction = a_transaction(shop.key)
+            try:
+                await put(store, transaction)
+            except (Unavailable, OutcomeUnknown) as error:
+                refused.append(error)
+            else:
+                made.append(transaction)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CLIENTS):
+            group.create_task(pay())
+        for number in range(CUTS):
+            await until(partial(_has_more, made, number * CLIENTS))
+            await pgbouncer.postgres.cut(database)
+        await until(partial(_has_more, refused, 0))
+        ended.set()
+    for transaction in made:
+        await stored_transaction(store, transaction)
+
+
+async def _has_more(things: Sequence[object], number: int) -> bool:
+    return len(things) > number
 
 
 @pytest.mark.parametrize("level", ["AUTOCOMMIT", "READ COMMITTED"])

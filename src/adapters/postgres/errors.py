@@ -65,7 +65,7 @@ def translation(original: BaseException | None) -> Exception:
         return Rejected(f"the store refused a statement: {type(original).__name__}")
     state = original.sqlstate
     if state is None:
-        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
+        lost = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError) or is_out_of_step(original)
         return Unavailable("the store cannot be reached") if lost else Rejected(_about(original))
     if state in RACES:
         return StaleWrite("another commit was in the way")
@@ -76,6 +76,11 @@ def translation(original: BaseException | None) -> Exception:
     if state[:2] in BUSY_CLASSES or state in BUSY:
         return Unavailable(f"the store is away or too busy ({state})")
     return Rejected(_about(original))
+
+
+def is_out_of_step(error: psycopg.Error) -> bool:
+    """Say whether the driver heard what it had not asked for: a pooler whose server is gone answers in its place."""
+    return isinstance(error, psycopg.InternalError) and error.sqlstate is None
 
 
 def _about(error: psycopg.Error) -> str:

@@ -8,8 +8,8 @@ there.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final, Protocol, TypeAlias, cast
@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql.psycopg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from adapters.postgres.errors import is_out_of_step
 from adapters.postgres.mapping import Stored
 
 STATEMENTS_MAX: Final = 1_000
@@ -110,11 +111,12 @@ class Driver:
 
     def __init__(self, connection: psycopg.AsyncConnection[Any]) -> None:
         self._connection: Final = connection
+        self._is_out_of_step = False
 
     @property
     def is_lost(self) -> bool:
-        """Whether the connection has ended, so that nobody knows what became of the last thing said on it."""
-        return self._connection.closed
+        """Whether the connection ended or is of no use, and nobody knows what became of the last thing said on it."""
+        return self._connection.closed or self._is_out_of_step
 
     async def look(self, first: Sequence[Step], then: Sequence[Step]) -> Sequence[Done]:
         """Read in one round trip; see `Runner`."""
@@ -139,15 +141,16 @@ class Driver:
         return [Done((), done.rows[0][f"s{number}"]) for number in range(len(steps))]
 
     async def _say(self, said: Sequence[Said]) -> list[Done]:
-        if len(said) == 1:
-            cursors = [await self._execute(*said[0])]
-        else:
-            async with self._connection.pipeline():
-                cursors = [await self._execute(*each) for each in said]
-        return [
-            Done(await cursor.fetchall() if cursor.description is not None else (), cursor.rowcount)
-            for cursor in cursors
-        ]
+        with self._noting():
+            if len(said) == 1:
+                cursors = [await self._execute(*said[0])]
+            else:
+                async with self._connection.pipeline():
+                    cursors = [await self._execute(*each) for each in said]
+            return [
+                Done(await cursor.fetchall() if cursor.description is not None else (), cursor.rowcount)
+                for cursor in cursors
+            ]
 
     async def _execute(self, made: Compiled, parameters: Mapping[str, object]) -> psycopg.AsyncCursor[dict[str, Any]]:
         cursor = self._connection.cursor(row_factory=dict_row)
@@ -156,7 +159,16 @@ class Driver:
 
     async def commit(self) -> None:
         """Commit."""
-        await self._connection.commit()
+        with self._noting():
+            await self._connection.commit()
+
+    @contextmanager
+    def _noting(self) -> Generator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            self._is_out_of_step = self._is_out_of_step or is_out_of_step(error)
+            raise
 
 
 def _all_of(steps: Sequence[Step]) -> Said:
