@@ -506,6 +506,17 @@ class TestWhereItMayGo:
         assert explain(caught.value).code == "blocked_address"
         assert there.connections == 0
 
+    @pytest.mark.parametrize("scheme", ["http", "https"])
+    async def test_a_client_that_is_closed_takes_no_request_of_either_scheme(self, scheme: str) -> None:
+        async with receiver(OK) as there:
+            client = GuardedClient(LOOPBACK, addresses(), connect_timeout_seconds=1.0, unsent_timeout_seconds=1.0)
+            async with aclosing(client), client.post(f"http://127.0.0.1:{there.port}/", headers={}, body=b"{}"):
+                pass
+            with pytest.raises(RuntimeError, match="closed"):
+                async with client.post(f"{scheme}://127.0.0.1:{there.port}/", headers={}, body=b"{}"):
+                    raise AssertionError("nobody would close the session of this request")
+        assert there.connections == 1
+
     @pytest.mark.parametrize("bad", ["127.0.0.2", "10.0.0.1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "fe80::1%lo"])
     async def test_one_blocked_address_among_good_ones_refuses_the_name(self, bad: str) -> None:
         async with receiver(OK) as there:

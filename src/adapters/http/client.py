@@ -99,6 +99,7 @@ class GuardedClient:
         self._tls = tls or httpx.create_ssl_context()
         # aiohttp tells neither the resolver nor the socket factory the scheme: hence a session for each.
         self._sessions: dict[str, aiohttp.ClientSession] = {}
+        self._is_closed = False
 
     @asynccontextmanager
     async def post(
@@ -106,8 +107,11 @@ class GuardedClient:
     ) -> AsyncGenerator[aiohttp.ClientResponse]:
         """Send the body and yield the answer once its head is there; the connection ends with the block.
 
-        The body of the answer is as sent, nothing is decoded. Raises what `failure.explain` explains, and `UrlRefused`.
+        The body of the answer is as sent, nothing is decoded. Raises what `failure.explain` explains, and `UrlRefused`;
+        RuntimeError once the client is closed, as aiohttp does.
         """
+        if self._is_closed:
+            raise RuntimeError("the client is closed")
         dialled = destination_of(url).url
         session = self._sessions.get(dialled.scheme)
         if session is None:
@@ -116,7 +120,8 @@ class GuardedClient:
             yield response
 
     async def aclose(self) -> None:
-        """End the sessions, and with them every connection that is still open."""
+        """End the sessions, and with them every connection that is still open; no request is taken any more."""
+        self._is_closed = True
         for session in self._sessions.values():
             await session.close()
 
