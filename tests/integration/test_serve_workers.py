@@ -15,6 +15,7 @@ from typing import Final
 import httpx
 import pytest
 
+from entrypoints.cli.serve import several
 from tests.patience import PATIENCE_SECONDS
 from tests.processes import SECRET_KEY, free_port, run, running
 
@@ -145,6 +146,30 @@ def test_a_process_that_is_frozen_does_not_keep_the_others_from_a_stop_in_time(
         assert parent.wait(PATIENCE_SECONDS) == 0, "the command itself found it too late"
         wait_until_gone(children)
     assert "1 API processes did not end within" in said_in(tmp_path)
+
+
+def asleep() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(["sleep", "600"])
+
+
+def standing_still() -> subprocess.Popen[bytes]:
+    process = asleep()
+    process.send_signal(signal.SIGSTOP)
+    os.waitpid(process.pid, os.WUNTRACED)  # until it does
+    return process
+
+
+async def test_of_many_processes_those_alone_are_killed_and_counted_that_do_not_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(several, "END_SECONDS", 1.0)
+    # As many as the event loop has threads, so that nobody there would see that one more has ended.
+    frozen = [standing_still() for _ in range(min(32, (os.cpu_count() or 1) + 4))]
+    willing = asleep()
+    await several.end_all([*frozen, willing])
+    assert [process.returncode for process in frozen] == [-signal.SIGKILL] * len(frozen)
+    assert willing.returncode == -signal.SIGTERM
+    assert f"{len(frozen)} API processes did not end within 1.0 s" in caplog.text
 
 
 def test_a_request_under_way_is_answered_before_the_end(settings: Mapping[str, str], tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, Never
 
 import click
@@ -35,7 +35,8 @@ async def keep_answering(listeners: Sequence[socket.socket], *, debug: bool, all
 
     The first one starts alone, so that whatever keeps all of them from answering is told once: then this ends with its
     exit status. From then on a process that ends is replaced, and its connections that nobody has taken yet wait for
-    the next one: the parent keeps the socket. At the end the sockets are closed first, so that nobody new connects.
+    the next one: the parent keeps the socket. At the end the parent lets go of the sockets. So does each process when
+    it acts on its SIGTERM: who connects before that still reaches it.
     """
     keepers = [_Keeper(listener, debug=debug) for listener in listeners]
     try:
@@ -49,7 +50,7 @@ async def keep_answering(listeners: Sequence[socket.socket], *, debug: bool, all
     finally:
         for listener in listeners:
             listener.close()
-        ending = asyncio.create_task(_end([keeper.child for keeper in keepers if keeper.child is not None]))
+        ending = asyncio.create_task(end_all([keeper.child.process for keeper in keepers if keeper.child]))
         while not ending.done():
             # Whatever is broken off meanwhile: it is bounded, and a process that was left behind would be an orphan.
             with contextlib.suppress(asyncio.CancelledError):
@@ -73,7 +74,7 @@ class _Child:
                     [sys.executable, "-P", *command, *map(str, descriptors)],
                     stdin=subprocess.DEVNULL,
                     pass_fds=descriptors,
-                    # A terminal's Ctrl-C reaches the parent alone, which closes the sockets before it passes it on.
+                    # A terminal's Ctrl-C reaches the parent alone, which passes it on to all.
                     process_group=0,
                 )
             except OSError:
@@ -155,16 +156,19 @@ def _how(status: int) -> str:
     return f"was ended by signal {-status}" if status < 0 else f"ended by itself with status {status}"
 
 
-async def _end(children: Sequence[_Child]) -> None:
+async def end_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
     """Stop the processes, and kill those that are not gone within END_SECONDS."""
-    for child in children:
-        child.process.send_signal(signal.SIGTERM)
-    ends = [asyncio.create_task(asyncio.to_thread(child.process.wait)) for child in children]
-    if not ends:
+    if not processes:
         return
-    _, late = await asyncio.wait(ends, timeout=END_SECONDS)
-    if late:
-        _log.error("%d API processes did not end within %s s: they are killed", len(late), END_SECONDS)
-        for child in children:
-            child.process.kill()
-        await asyncio.wait(ends)
+    loop = asyncio.get_running_loop()
+    # A thread for each: behind one that hangs nobody sees that another has ended.
+    with ThreadPoolExecutor(max_workers=len(processes)) as threads:
+        for process in processes:
+            process.terminate()
+        ends = {loop.run_in_executor(threads, process.wait): process for process in processes}
+        _, late = await asyncio.wait(ends, timeout=END_SECONDS)
+        if late:
+            _log.error("%d API processes did not end within %s s: they are killed", len(late), END_SECONDS)
+            for end in late:
+                ends[end].kill()
+            await asyncio.wait(late)
