@@ -1,8 +1,9 @@
 """The one home of the tables.
 
 They live in a schema of their own, so that they can be installed next to somebody else's. Each primary key begins with
-`merchant_id` where the rows belong to a merchant: this is what they would be distributed by. Two things are unique
-over all merchants and would need a reference table then: e-mail addresses, and digests of API keys and refresh tokens.
+`merchant_id` where the rows belong to a merchant: this is what they would be distributed by. Three things are unique
+over all merchants: e-mail addresses and digests of API keys, which would need a reference table each then, and digests
+of refresh tokens, which would carry their merchant instead (`docs/scaling.md`).
 
 Ids and keys compare by their bytes (`COLLATE "C"`): `ORDER BY id` agrees with Python and with the time in the id.
 
