@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from typing import Final
 
-OBJECTS_BETWEEN_LOOKS: Final = 20_000
-"""How many objects may come and stay before the youngest are looked through: a request makes some hundred."""
+OBJECTS_BETWEEN_LOOKS: Final = 5_000
+"""How many objects may come and stay before the youngest are looked through: a request makes some hundred, and more of
+them would be more memory."""
 LOOKS_BETWEEN: Final = 10
 """How many looks at the younger ones there are for each at the older ones."""
 
