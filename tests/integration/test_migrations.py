@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import sql
@@ -15,8 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import create_engine, migrate, missing_migrations
+from adapters.postgres.migrations import configuration, locks
 from adapters.postgres.tables import SCHEMA, metadata
 from payments_core.errors import Unavailable
+from tests.patience import until
 
 CATALOGUES = (
     """
@@ -106,6 +110,55 @@ async def test_migrating_again_changes_nothing(migrated: AsyncEngine, database_u
 async def test_two_migrations_at_once_are_as_good_as_one(empty_url: str, empty: AsyncEngine) -> None:
     await asyncio.gather(*(migrate(empty_url) for _ in range(3)))
     assert await missing_migrations(empty) == []
+
+
+async def test_a_migration_that_meets_a_transaction_on_the_way_back_waits_and_breaks_nobody_off(
+    empty_url: str, empty: AsyncEngine
+) -> None:
+    await upgrade(empty, "0003")
+    async with await psycopg.AsyncConnection.connect(dsn_of(empty_url)) as other:
+        await other.execute("UPDATE payments.deliveries SET tries = tries")
+        migrating = asyncio.create_task(migrate(empty_url))
+        await until(partial(somebody_waits, empty))
+        # What the migration changes first, by one who holds what it changes later.
+        await other.execute("SELECT FROM payments.attempts")
+        await other.execute("UPDATE payments.merchant_revisions SET revision = revision")
+        assert not migrating.done()
+    await migrating
+    assert await missing_migrations(empty) == []
+
+
+async def test_a_migration_says_what_it_could_not_get_and_leaves_everything_as_it_was(
+    empty_url: str, empty: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "TRIES_SECONDS_MAX", 0.0)
+    await upgrade(empty, "0003")
+    before = await _catalogue(empty)
+    async with await psycopg.AsyncConnection.connect(dsn_of(empty_url)) as other:
+        await other.execute("SELECT FROM payments.jobs")
+        with pytest.raises(Unavailable, match="55P03"):
+            await migrate(empty_url)
+    assert await _catalogue(empty) == before
+    await migrate(empty_url)
+    assert await missing_migrations(empty) == []
+
+
+async def upgrade(engine: AsyncEngine, revision: str) -> None:
+    async with engine.begin() as connection:
+        await connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+        await connection.run_sync(lambda known: command.upgrade(configuration(known), revision))
+
+
+async def somebody_waits(engine: AsyncEngine) -> bool:
+    async with engine.connect() as connection:
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return bool(await connection.scalar(text(waiting)))
+
+
+def dsn_of(url: str) -> str:
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 async def test_other_peoples_tables_are_left_alone(empty_url: str, empty: AsyncEngine) -> None:

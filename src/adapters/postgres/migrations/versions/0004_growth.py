@@ -1,11 +1,17 @@
 """What has grown stays fast: room for changed rows, indices for what is left among much that has ended, early vacuums.
 
-The new column of `attempts` rewrites the table, during which no payment is processed: some 15 s for each million rows
-where they were measured. Rows that are there already have no room beside them before they were written anew.
+While it runs, whatever writes here stands still: payments are not accepted, nothing is processed or delivered; what
+waits longer than its own time-out is refused as from a busy store. Reads go on, but for those of attempts and jobs. The
+new column rewrites `attempts`, which is most of it: 2.0 to 2.4 s in all with 300,000 attempts, 400,000 idempotency
+records and 230,000 deliveries on 2 cores. Long rows take longer: 15 s for a million attempts where they were measured.
+
+Rows that are there already have no room beside them before they were written anew.
 """
 
 import sqlalchemy as sa
 from alembic import op
+
+from adapters.postgres.migrations.locks import lock_tables
 
 revision = "0004"
 down_revision = "0003"
@@ -46,8 +52,26 @@ INDICES = (
     ("ix_jobs_claimable", "jobs", [sa.text("GREATEST(due_at, lease_expires_at)")], "dead_at IS NULL"),
 )
 
+LOCKED = {
+    # Whatever commits begins here: those that run end, and others wait before they hold anything.
+    "merchant_revisions": "EXCLUSIVE",
+    # The others in the order in which commits write: some are written without one (claims, leases, removals).
+    "idempotency_records": "SHARE ROW EXCLUSIVE",
+    "api_keys": "SHARE ROW EXCLUSIVE",
+    "payment_keys": "SHARE ROW EXCLUSIVE",
+    "sessions": "SHARE ROW EXCLUSIVE",
+    "refresh_tokens": "SHARE ROW EXCLUSIVE",
+    "transactions": "SHARE ROW EXCLUSIVE",
+    "attempts": "ACCESS EXCLUSIVE",
+    "endpoints": "SHARE ROW EXCLUSIVE",
+    "deliveries": "SHARE ROW EXCLUSIVE",
+    "events": "SHARE ROW EXCLUSIVE",
+    "jobs": "ACCESS EXCLUSIVE",
+}
+
 
 def upgrade() -> None:
+    lock_tables(op.get_bind(), LOCKED)
     for table, options in STORED.items():
         op.execute(
             f"ALTER TABLE payments.{table} SET ({', '.join(f'{name} = {value}' for name, value in options.items())})"
