@@ -9,6 +9,7 @@ import pytest_asyncio
 from psycopg import sql
 from redis.asyncio import Redis
 from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.embedded import EmbeddedPostgres, EmbeddedValkey
 from tests.servers import Server
@@ -49,6 +50,16 @@ async def database_url(running_postgres: EmbeddedPostgres, template_database: st
     yield _url(running_postgres, name)
     await Server(running_postgres).start()
     await _administer(running_postgres, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+@pytest.fixture
+async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
+    """An engine on that database."""
+    from adapters.postgres import create_engine
+
+    engine = create_engine(database_url)
+    yield engine
+    await engine.dispose()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -11,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import PostgresStore, create_engine
 from adapters.postgres.changes import Changes
-from adapters.postgres.commit import write
+from adapters.postgres.commit import Patience, Written, write
 from adapters.postgres.errors import Rejected
+from adapters.postgres.running import Runner
 from adapters.postgres.tables import jobs, merchant_revisions
 from adapters.security.vault import AeadVault
 from payments_core.errors import Duplicate, NotFound, StaleWrite
@@ -24,13 +25,6 @@ from tests.patience import until
 
 VAULT = AeadVault([b"k" * 32], entropy=os.urandom)
 UNITS = 30
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture
@@ -53,9 +47,9 @@ async def test_of_units_that_share_a_commit_those_that_are_wrong_are_refused_and
     await put(store, taken, record)
     sizes: list[int] = []
 
-    async def noting(*args: object, **more: object) -> object:
-        sizes.append(len(args[1]))  # type: ignore[arg-type]
-        return await write(*args, **more)  # type: ignore[arg-type]
+    async def noting(runner: Runner, group: Sequence[Changes], *, patience: Patience) -> Written:
+        sizes.append(len(group))
+        return await write(runner, group, patience=patience)
 
     monkeypatch.setattr("adapters.postgres.store.write", noting)
 

@@ -3,7 +3,6 @@
 import logging
 import os
 import random
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +15,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from adapters.memory import MemoryStore
-from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres import PostgresStore
 from adapters.postgres.turns import due_deliveries, parameters
 from adapters.security.vault import AeadVault
 from payments_core.ids import DeliveryId, delivery_id
@@ -30,13 +29,6 @@ from tests.integration.plans import Said, hearing, pages, plans
 LEASE = timedelta(seconds=60)
 LATER = NOW + LEASE + SECOND
 CLAIMS = "adapters.postgres.claims"
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

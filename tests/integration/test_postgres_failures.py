@@ -48,13 +48,6 @@ def _store(engine: AsyncEngine) -> PostgresStore:
 
 
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
 def store(engine: AsyncEngine) -> PostgresStore:
     return _store(engine)
 

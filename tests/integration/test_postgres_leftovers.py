@@ -32,13 +32,6 @@ COPY = """
 
 
 @pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
-
-
-@pytest.fixture
 async def impatient(database_url: str) -> AsyncIterator[AsyncEngine]:
     """An engine whose statements fail where they wait for a lock."""
     engine = create_engine(database_url, bounds=Bounds(lock_seconds=0.05))

@@ -1,7 +1,6 @@
 """What staff look for among millions of rows is found in an index, and nothing is looked through as a whole."""
 
 import os
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres import PostgresStore, create_engine, keyset
+from adapters.postgres import PostgresStore, keyset
 from adapters.security.vault import AeadVault
 from payments_core.attempt import AttemptState
 from payments_core.job import JobState
@@ -35,13 +34,6 @@ COPY_JOBS = """
     SELECT merchant_id, 'job_' || number, livemode, kind, subject, due_at, created_at, failures, lease_token
     FROM payments.jobs, generate_series(1, :copies) AS number
 """
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """What the store concludes about a commit from what is stored, where its answer was lost."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import RowMapping, Select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres import PostgresStore
 from adapters.postgres.changes import Replay
 from adapters.postgres.lookups import Lookups
 from adapters.postgres.mapping import kinds
@@ -39,13 +39,6 @@ from payments_core.webhook import make_secret
 
 VAULT = AeadVault([b"k" * 32], entropy=os.urandom)
 LEASE = timedelta(seconds=60)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres import PostgresStore
 from adapters.security.vault import AeadVault
 from payments_core.errors import NotFound
 from payments_core.ids import MerchantId
@@ -19,13 +18,6 @@ from tests.integration.hearing import heard
 
 READERS = 200
 COMMITS = 20
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_engine(database_url)
-    yield engine
-    await engine.dispose()
 
 
 @pytest.fixture

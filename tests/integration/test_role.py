@@ -9,7 +9,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 from psycopg import sql
-from sqlalchemy import make_url, text
+from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres import create_engine
@@ -27,7 +27,7 @@ def role() -> str:
 async def engine(database_url: str, role: str) -> AsyncIterator[AsyncEngine]:
     """An engine as behind a pooler, with a role of its own that has no bounds."""
     await administer(database_url, "CREATE ROLE {role} LOGIN", role)
-    made = create_engine(str_of(database_url, username=role), pooled=True)
+    made = create_engine(_text(make_url(database_url).set(username=role)), pooled=True)
     yield made
     await made.dispose()
     await administer(database_url, "DROP ROLE {role}", role)
@@ -70,10 +70,12 @@ async def bounds_of(engine: AsyncEngine) -> list[str]:
 
 async def administer(database_url: str, statement: LiteralString, role: str) -> None:
     names = {"role": sql.Identifier(role), "database": sql.Identifier(str(make_url(database_url).database))}
-    connection = await psycopg.AsyncConnection.connect(str_of(database_url, drivername="postgresql"), autocommit=True)
+    connection = await psycopg.AsyncConnection.connect(
+        _text(make_url(database_url).set(drivername="postgresql")), autocommit=True
+    )
     async with connection:
         await connection.execute(sql.SQL(statement).format(**names))
 
 
-def str_of(url: str, **changed: str) -> str:
-    return make_url(url).set(**changed).render_as_string(hide_password=False)  # type: ignore[arg-type]
+def _text(url: URL) -> str:
+    return url.render_as_string(hide_password=False)
