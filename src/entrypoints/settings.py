@@ -37,6 +37,7 @@ from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.job import LEASE
 from payments_core.limits import (
     API_PER_MERCHANT,
+    LOGIN_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
     REGISTRATION_PER_ADDRESS,
@@ -94,6 +95,7 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     rate_limits: bool = True
     limit_login_account: Limit = LOGIN_PER_ACCOUNT_AND_ADDRESS
+    limit_login_delay: Limit = LOGIN_PER_ACCOUNT
     limit_login_address: Limit = LOGIN_PER_ADDRESS
     limit_registration: Limit = REGISTRATION_PER_ADDRESS
     limit_api: Limit = API_PER_MERCHANT
@@ -113,7 +115,13 @@ class Settings:
     @property
     def limits(self) -> Mapping[str, Limit]:
         """The limits by their names."""
-        chosen = (self.limit_login_account, self.limit_login_address, self.limit_registration, self.limit_api)
+        chosen = (
+            self.limit_login_account,
+            self.limit_login_delay,
+            self.limit_login_address,
+            self.limit_registration,
+            self.limit_api,
+        )
         return {limit.name: limit for limit in chosen}
 
 
@@ -155,6 +163,7 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="metrics_host", default="127.0.0.1", read=host),
     Setting(field="rate_limits", default="on", read=switch),
     Setting(field="limit_login_account", default="10/15m", read=limit(LOGIN_PER_ACCOUNT_AND_ADDRESS)),
+    Setting(field="limit_login_delay", default="15/15m", read=limit(LOGIN_PER_ACCOUNT)),
     Setting(field="limit_login_address", default="30/1m", read=limit(LOGIN_PER_ADDRESS)),
     Setting(field="limit_registration", default="10/1h", read=limit(REGISTRATION_PER_ADDRESS)),
     Setting(field="limit_api", default="200/2s", read=limit(API_PER_MERCHANT)),

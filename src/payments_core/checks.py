@@ -58,6 +58,12 @@ class Faults:
         if value is not None:
             self._card_number(field, value, longest=longest)
 
+    def line(self, field: str, value: str | None, *, longest: int) -> None:
+        """Check a text of one line, which is logged and shown at terminals."""
+        self.free_text(field, value, longest=longest, shortest=1)
+        if value is not None and not value.isprintable():
+            self.add(field, "forbidden_character", "Must be one line of printable characters.")
+
     def metadata(self, value: Mapping[str, str]) -> None:
         """Check `metadata`: its count and whole size in bytes, and where these are right, its keys and values."""
         if len(value) > METADATA_ENTRIES_MAX:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
+from payments_core.audit import AuditEntry
 from payments_core.event import API_VERSION, Event, EventType
 from payments_core.idempotency import Record
 from payments_core.ids import EventId
@@ -195,6 +196,21 @@ def idempotency_record(record: Record) -> JsonObject:
         "resource": record.resource,
         "created_at": format_time(record.created_at),
         "expires_at": format_time(record.expires_at),
+    }
+
+
+def audit_entry(entry: AuditEntry) -> JsonObject:
+    """Describe an entry of the audit log."""
+    return {
+        "id": entry.id,
+        "livemode": entry.livemode,
+        "at": format_time(entry.at),
+        "action": str(entry.action),
+        "actor": {"kind": str(entry.actor.kind), "id": entry.actor.id},
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "subject": entry.subject,
+        "detail": dict(entry.detail),
     }
 
 

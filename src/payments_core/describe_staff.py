@@ -6,11 +6,17 @@ from datetime import datetime
 
 from payments_core import describe
 from payments_core.attempt import Attempt
+from payments_core.audit import AuditEntry
 from payments_core.describe import JsonObject
 from payments_core.job import Job
 from payments_core.staff import Matter
 from payments_core.transaction import Transaction
 from payments_core.values import format_time
+
+
+def audit_entry(entry: AuditEntry) -> JsonObject:
+    """Describe an entry of the audit log, and whose it is."""
+    return {"merchant": entry.merchant, **describe.audit_entry(entry)}
 
 
 def job(job: Job, *, at: datetime) -> JsonObject:

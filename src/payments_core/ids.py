@@ -24,6 +24,7 @@ EndpointId = NewType("EndpointId", str)
 DeliveryId = NewType("DeliveryId", str)
 EventId = NewType("EventId", str)
 JobId = NewType("JobId", str)
+AuditEntryId = NewType("AuditEntryId", str)
 
 ID_LENGTH_MAX: Final = 255
 """What a client must reckon with; ours are 30 long."""

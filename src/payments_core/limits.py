@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Final
 
 
@@ -26,7 +27,32 @@ class Allowance:
 
 
 LOGIN_PER_ACCOUNT_AND_ADDRESS: Final = Limit(name="login_account_address", amount=10, per_seconds=15 * 60)
+LOGIN_PER_ACCOUNT: Final = Limit(name="login_account", amount=15, per_seconds=15 * 60)
+"""From all addresses together. It refuses nobody: the last of them wait longer and longer, and so do all beyond."""
+LOGIN_DELAYS_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""What the last logins within the limit wait, one after another."""
+LOGIN_DELAY_SECONDS_MAX: Final = 5.0
+"""What all others wait. A stranger who guesses can slow an account's owner down by as much, and no more."""
 LOGIN_PER_ADDRESS: Final = Limit(name="login_address", amount=30, per_seconds=60)
 REGISTRATION_PER_ADDRESS: Final = Limit(name="registration_address", amount=10, per_seconds=60 * 60)
 API_PER_MERCHANT: Final = Limit(name="api_merchant", amount=200, per_seconds=2)
 """100 a second with bursts of 200: two seconds' worth may come at once."""
+IPV6_PREFIX_LENGTH: Final = 64
+"""What one subscriber has: counting single addresses of it would count nothing."""
+
+
+def login_delay_seconds(allowance: Allowance) -> float:
+    """Return how long a login waits, by what is left of its account's LOGIN_PER_ACCOUNT."""
+    if not allowance.allowed:
+        return LOGIN_DELAY_SECONDS_MAX
+    waiting = len(LOGIN_DELAYS_SECONDS) - 1 - allowance.remaining
+    return 0.0 if waiting < 0 else LOGIN_DELAYS_SECONDS[waiting]
+
+
+def counted_as(address: str) -> str:
+    """Return under which name an address is counted: of IPv6 its network of IPV6_PREFIX_LENGTH bits."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return str(ip_network((parsed, IPV6_PREFIX_LENGTH), strict=False)) if isinstance(parsed, IPv6Address) else address

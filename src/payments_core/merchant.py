@@ -33,6 +33,7 @@ class Scope(StrEnum):
     ACCOUNT_WRITE = "account:write"
     API_KEYS_READ = "api_keys:read"
     API_KEYS_WRITE = "api_keys:write"
+    AUDIT_READ = "audit:read"
     EVENTS_READ = "events:read"
     PAYMENT_KEYS_READ = "payment_keys:read"
     PAYMENT_KEYS_WRITE = "payment_keys:write"
@@ -169,7 +170,7 @@ class CredentialKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks: a merchant in one mode, what the credential allows, and the request for which it asks."""
+    """Who asks: a merchant in one mode, what the credential allows, the request for which it asks, and from where."""
 
     merchant: MerchantId
     livemode: bool = False
@@ -177,3 +178,4 @@ class Caller:
     kind: CredentialKind = CredentialKind.TRUSTED
     credential: str | None = None
     request_id: str | None = None
+    address: str | None = None

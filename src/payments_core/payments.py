@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeAlias
 
+from payments_core.audit import HERE, NOBODY, Actor, Origin
 from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
 from payments_core.idempotency import Once
-from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, MerchantId, Moment, PaymentKeyId, TransactionId
-from payments_core.limits import LOGIN_PER_ACCOUNT_AND_ADDRESS, LOGIN_PER_ADDRESS, REGISTRATION_PER_ADDRESS, Limit
+from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, PaymentKeyId, TransactionId
+from payments_core.limits import (
+    LOGIN_PER_ACCOUNT,
+    LOGIN_PER_ACCOUNT_AND_ADDRESS,
+    LOGIN_PER_ADDRESS,
+    REGISTRATION_PER_ADDRESS,
+    Limit,
+    counted_as,
+    login_delay_seconds,
+)
 from payments_core.merchant import Caller, Merchant
 from payments_core.ports import (
     AccessTokens,
+    AuditLog,
     Begin,
     ClaimedDelivery,
     Clock,
@@ -30,7 +40,6 @@ from payments_core.ports import (
     Oversight,
     Passwords,
     RateLimits,
-    UnitOfWork,
     Views,
 )
 from payments_core.recent import Recent
@@ -39,7 +48,7 @@ from payments_core.staff import Staff
 from payments_core.units import Act, Answer, Made, Units, turn_at
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
-from payments_core.use_cases.change_password import change_password
+from payments_core.use_cases.change_password import change_password, find_with_refusal
 from payments_core.use_cases.check_password import MOVED, PasswordCheck
 from payments_core.use_cases.deliver_webhook import deliver_webhook
 from payments_core.use_cases.hold_account import PasswordMoved
@@ -90,6 +99,7 @@ class Ports:
     begin: Begin
     views: Views
     oversight: Oversight
+    audit: AuditLog
     credentials: Credentials
     passwords: Passwords
     tokens: AccessTokens
@@ -125,7 +135,15 @@ class Payments:
         self.processor = Processor(
             units=self._units, clock=ports.clock, gateways=ports.gateways, lookups=ports.schedules.lookups
         )
-        self.staff = Staff(units=self._units, oversight=ports.oversight, doorbell=ports.doorbell, clock=ports.clock)
+        self.staff = Staff(
+            units=self._units,
+            oversight=ports.oversight,
+            audit=ports.audit,
+            passwords=ports.passwords,
+            credentials=ports.credentials,
+            doorbell=ports.doorbell,
+            clock=ports.clock,
+        )
 
     def check(self, command: Command, *, livemode: bool = False) -> None:
         """Raise Invalid with all that is wrong with a command, as far as it alone tells; nothing is done.
@@ -152,34 +170,35 @@ class Payments:
 
     # ── accounts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
-    async def register(self, command: Register, *, address: str | None = None) -> Answer:
+    async def register(self, command: Register, *, by: Actor = NOBODY, origin: Origin = HERE) -> Answer:
         """Open an account; the answer holds its first API key. Raises Invalid, Conflict (`email_taken`), TooMany."""
         check_registration(command, self._ports.passwords)
-        await self._limit(REGISTRATION_PER_ADDRESS, address)
+        await self._limit(REGISTRATION_PER_ADDRESS, origin.address)
         password_hash = await self._ports.passwords.hash(command.password)
-        act = partial(register_merchant, command=command, password_hash=password_hash)
+        act = partial(register_merchant, command=command, password_hash=password_hash, by=by, origin=origin)
         return self._answer(await self._units.run(act))
 
-    async def log_in(self, command: LogIn, *, address: str | None = None) -> Answer:
+    async def log_in(self, command: LogIn, *, origin: Origin = HERE) -> Answer:
         """Give a session key for a day. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
 
         def act(checked: Merchant) -> Act[Made]:
-            return partial(open_session_key, checked=checked, livemode=command.livemode)
+            return partial(open_session_key, checked=checked, livemode=command.livemode, origin=origin)
 
-        return await self._checked(command, address, act)
+        return await self._checked(command, origin, act)
 
-    async def open_session(self, command: LogIn, *, address: str | None = None) -> Answer:
+    async def open_session(self, command: LogIn, *, origin: Origin = HERE) -> Answer:
         """Give a pair of access and refresh token. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
         tokens = self._ports.tokens
 
         def act(checked: Merchant) -> Act[Made]:
-            return partial(open_session, checked=checked, livemode=command.livemode, tokens=tokens)
+            return partial(open_session, checked=checked, livemode=command.livemode, tokens=tokens, origin=origin)
 
-        return await self._checked(command, address, act)
+        return await self._checked(command, origin, act)
 
-    async def refresh_session(self, refresh: str) -> Answer:
+    async def refresh_session(self, refresh: str, *, origin: Origin = HERE) -> Answer:
         """Give a new pair for a refresh token, which is spent. Raises InvalidCredentials, Forbidden."""
-        made = await self._units.run(partial(refresh_session, refresh=refresh, tokens=self._ports.tokens))
+        act = partial(refresh_session, refresh=refresh, tokens=self._ports.tokens, origin=origin)
+        made = await self._units.run(act)
         if isinstance(made, Made):
             return self._answer(made)
         self._ports.credentials.forget(made)
@@ -189,18 +208,19 @@ class Payments:
         """End the session that calls. Raises Forbidden for a server key."""
         await self._revoking(caller, partial(log_out, caller=caller))
 
-    async def change_password(
-        self, caller: Caller, *, password: str, new_password: str, address: str | None = None
-    ) -> None:
+    async def change_password(self, caller: Caller, *, password: str, new_password: str) -> None:
         """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
         self.check_new_password(new_password)
-        merchant = await self._merchant(caller.merchant)
-        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{merchant.email} {address or 'local'}")
+        merchant, refused = await self._units.run(partial(find_with_refusal, caller=caller))
+        await self._limit_password(merchant.email, caller.address)
         if not await self._ports.passwords.verify(merchant.password_hash, password):
+            await self._ports.audit.append(refused)
             raise InvalidCredentials("The password is wrong.")
         password_hash = await self._ports.passwords.hash(new_password)
         try:
-            await self._revoking(caller, partial(change_password, checked=merchant, password_hash=password_hash))
+            await self._revoking(
+                caller, partial(change_password, caller=caller, checked=merchant, password_hash=password_hash)
+            )
         except PasswordMoved:
             raise InvalidCredentials(MOVED) from None
 
@@ -311,30 +331,39 @@ class Payments:
             # Also where the outcome is unknown: what was revoked must not be believed any longer.
             self._ports.credentials.forget(caller.merchant)
 
-    async def _merchant(self, id: MerchantId) -> Merchant:
-        async def act(work: UnitOfWork, _moment: Moment) -> Merchant:
-            return await work.merchants.get(id)
-
-        return await self._units.run(act)
-
-    async def _checked(self, command: LogIn, address: str | None, act: Callable[[Merchant], Act[Made]]) -> Answer:
-        await self._limit(LOGIN_PER_ADDRESS, address)
-        await self._limit(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{normal_email(command.email)} {address or 'local'}")
+    async def _checked(self, command: LogIn, origin: Origin, act: Callable[[Merchant], Act[Made]]) -> Answer:
+        await self._limit(LOGIN_PER_ADDRESS, origin.address)
+        await self._limit_password(normal_email(command.email), origin.address)
 
         def act_in_mode(checked: Merchant) -> Act[Made]:
             if command.livemode:
                 self._gateway(livemode=True)
             return act(checked)
 
-        check = PasswordCheck(units=self._units, passwords=self._ports.passwords)
+        check = PasswordCheck(
+            units=self._units, passwords=self._ports.passwords, audit=self._ports.audit, origin=origin
+        )
         merchant, made = await check.act(command.email, command.password, act_in_mode)
         # The oldest session may have gone.
         self._ports.credentials.forget(merchant.id)
         return self._answer(made)
 
-    async def _limit(self, limit: Limit, key: str | None) -> None:
-        if key is None:
-            return
+    async def _limit_password(self, email: str, address: str | None) -> None:
+        """Count a try at an account's password, and wait where there were many; raise TooMany.
+
+        An address that nobody has is counted too: how long it takes tells nothing.
+        """
+        whence = "local" if address is None else counted_as(address)
+        await self._count(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{email} {whence}")
+        seconds = login_delay_seconds(await self._ports.limits.hit(LOGIN_PER_ACCOUNT, email))
+        if seconds:
+            await self._ports.clock.wait(seconds)
+
+    async def _limit(self, limit: Limit, address: str | None) -> None:
+        if address is not None:
+            await self._count(limit, counted_as(address))
+
+    async def _count(self, limit: Limit, key: str) -> None:
         allowance = await self._ports.limits.hit(limit, key)
         if not allowance.allowed:
             raise TooMany(allowance)

@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from payments_core.attempt import Attempt, AttemptState
+from payments_core.audit import Action, AuditEntry
 from payments_core.books import DeliveryPage, Dossier, GatewayEntry, KeyUse, LogPage
 from payments_core.event import Event, EventType
 from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
@@ -287,6 +288,12 @@ class IdempotencyRecords(Protocol):
         ...
 
 
+class AuditEntries(Protocol):
+    def add(self, entry: AuditEntry, /) -> None:
+        """Remember an entry of a merchant's audit log: it is written with what it tells of, or not at all."""
+        ...
+
+
 Versioned: TypeAlias = Merchant | ApiKey | PaymentKey | Session | Transaction | Refund | Endpoint
 
 
@@ -323,6 +330,8 @@ class UnitOfWork(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def idempotency(self) -> IdempotencyRecords: ...
+    @property
+    def audit(self) -> AuditEntries: ...
 
     def expect(self, aggregate: Versioned, /) -> None:
         """Have the commit raise StaleWrite where this aggregate's version moved; nothing of it is written.
@@ -373,6 +382,16 @@ class DeliveryFilter:
 
     status: DeliveryStatus | None = None
     event_type: EventType | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """None means: any. Both ends of a time are exclusive."""
+
+    action: Action | None = None
+    subject: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,6 +459,10 @@ class View(Protocol):
         """Return what an idempotency key did, or raise NotFound."""
         ...
 
+    async def audit(self, window: Window, filter: AuditFilter, /) -> Slice[AuditEntry]:
+        """The entries of this mode and those that concern both."""
+        ...
+
 
 class Views(Protocol):
     def view(self, merchant: MerchantId, livemode: bool, /) -> AbstractAsyncContextManager[View]:
@@ -475,7 +498,8 @@ class Oversight(Protocol):
 
     Lists go by merchant, in the order of their ids, and of each merchant the oldest first; the keys of their slices
     are the merchant's id, `/` and the thing's. A filter that matches rarely may give a short slice with a key to read
-    on from; dead jobs, and attempts that need review, are found at once however many others there are.
+    on from; dead jobs, and attempts that need review, are found at once however many others there are. The audit log
+    alone is newest first, whoever it concerns, and its keys are ids.
     """
 
     async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
@@ -490,6 +514,19 @@ class Oversight(Protocol):
 
     async def attempt(self, id: AttemptId, /) -> Attempt:
         """Return the attempt, or raise NotFound."""
+        ...
+
+    async def audit(self, window: Window, filter: AuditFilter, merchant: MerchantId | None, /) -> Slice[AuditEntry]:
+        """List the entries of a merchant, or of everybody and nobody."""
+        ...
+
+
+class AuditLog(Protocol):
+    async def append(self, entry: AuditEntry, /) -> None:
+        """Write an entry at once: of what changes nothing else, such as a refusal, or of what concerns no merchant.
+
+        Moves no revision, and waits for nobody who holds one.
+        """
         ...
 
 
@@ -816,6 +853,10 @@ class Doorbell(Protocol):
 class Clock(Protocol):
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""
+        ...
+
+    async def wait(self, seconds: float, /) -> None:
+        """Return when so much time has passed; others go on meanwhile."""
         ...
 
 

@@ -7,19 +7,37 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from payments_core.attempt import Attempt
+from payments_core.audit import NAME_LENGTH_MAX, Action, AuditEntry
+from payments_core.checks import Faults
 from payments_core.errors import Conflict, LeaseLost, NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
+from payments_core.merchant import Merchant
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, Clock, Doorbell, JobFilter, Oversight, UnitOfWork, Window
+from payments_core.ports import (
+    AttemptFilter,
+    AuditFilter,
+    AuditLog,
+    Clock,
+    Credentials,
+    Doorbell,
+    JobFilter,
+    Oversight,
+    Passwords,
+    UnitOfWork,
+    Window,
+)
 from payments_core.refund import Refund
 from payments_core.transaction import Transaction
 from payments_core.units import Units, turn_at
+from payments_core.use_cases.change_password import reset_password
+from payments_core.use_cases.record_audit import audit_entry, staff
+from payments_core.use_cases.register_merchant import check_new_password, normal_email
 from payments_core.use_cases.resolve_attempt import Resolve, Resolved, check_resolution, resolve_attempt
 from payments_core.use_cases.revive_job import revive_job
 
@@ -39,12 +57,26 @@ class Matter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staff:
-    """Looks after jobs and attempts. Lists are those of `payments_core.ports.Oversight`."""
+    """Looks after jobs, attempts and accounts, in the name of one of the staff, which the audit log keeps.
+
+    Lists are those of `payments_core.ports.Oversight`.
+    """
 
     units: Units
     oversight: Oversight
+    audit: AuditLog
+    passwords: Passwords
+    credentials: Credentials
     doorbell: Doorbell
     clock: Clock
+    name: str = "staff"
+
+    def named(self, name: str) -> Staff:
+        """Return the same in the name of somebody: one line of at most NAME_LENGTH_MAX characters. Raises Invalid."""
+        faults = Faults()
+        faults.line("name", name, longest=NAME_LENGTH_MAX)
+        faults.raise_if_any()
+        return replace(self, name=name)
 
     async def jobs(self, window: Window, filter: JobFilter) -> Slice[Job]:
         """List jobs by what they wait for now."""
@@ -53,6 +85,7 @@ class Staff:
     async def job(self, id: JobId) -> tuple[Job, Matter]:
         """Return a job and what it is about. Raises NotFound."""
         job = await self.oversight.job(id)
+        await self._note(Action.JOB_SEEN, job.merchant, id, livemode=job.livemode)
         if job.kind is JobKind.REFUND:
             return job, await self._matter(job.merchant, job.livemode, None, RefundId(job.subject))
         return job, await self._matter(job.merchant, job.livemode, TransactionId(job.subject), None)
@@ -64,6 +97,7 @@ class Staff:
     async def attempt(self, id: AttemptId) -> tuple[Attempt, Matter]:
         """Return an attempt and what it is about. Raises NotFound."""
         attempt = await self.oversight.attempt(id)
+        await self._note(Action.ATTEMPT_SEEN, attempt.merchant, id, livemode=attempt.livemode)
         return attempt, await self._matter(attempt.merchant, attempt.livemode, attempt.transaction, attempt.refund)
 
     async def revive(self, id: JobId) -> Job:
@@ -72,7 +106,7 @@ class Staff:
         Raises NotFound, Conflict (`job_not_dead`).
         """
         job = await self.oversight.job(id)
-        act = partial(revive_job, merchant=job.merchant, id=id)
+        act = partial(revive_job, merchant=job.merchant, id=id, by=staff(self.name))
         try:
             revived = await self.units.run(act, on=turn_at(job.merchant, "job", id))
         except LeaseLost:
@@ -95,6 +129,29 @@ class Staff:
             self.doorbell.ring()
             _log.info("attempt %s is %s: %s", id, resolved.attempt.state, resolved.attempt.detail)
         return resolved
+
+    async def log(self, window: Window, filter: AuditFilter, merchant: MerchantId | None = None) -> Slice[AuditEntry]:
+        """List the audit log, of a merchant or of everybody and nobody, the newest first."""
+        return await self.oversight.audit(window, filter, merchant)
+
+    async def reset_password(self, email: str, password: str) -> Merchant:
+        """Give the account with this address a new password and end its sessions; its API keys stay.
+
+        Raises Invalid (`password`), NotFound, Unavailable.
+        """
+        check_new_password("password", password, self.passwords)
+        password_hash = await self.passwords.hash(password)
+        act = partial(reset_password, email=normal_email(email), password_hash=password_hash, by=staff(self.name))
+        merchant = await self.units.run(act)
+        self.credentials.forget(merchant.id)
+        _log.info("the password of %s was reset", merchant.id)
+        return merchant
+
+    async def _note(self, action: Action, merchant: MerchantId, subject: str, *, livemode: bool) -> None:
+        """Keep that somebody of the staff looked at what is a merchant's."""
+        moment = self.units.moment()
+        by = staff(self.name)
+        await self.audit.append(audit_entry(moment, action, by, merchant=merchant, livemode=livemode, subject=subject))
 
     async def _matter(
         self, merchant: MerchantId, livemode: bool, transaction_id: TransactionId | None, refund_id: RefundId | None

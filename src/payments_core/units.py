@@ -88,6 +88,10 @@ class Units:
         self._mutexes = Mutexes()
         self._behind = {work: asyncio.Semaphore(number) for work, number in UNITS_BEHIND_MAX.items()}
 
+    def moment(self) -> Moment:
+        """Return this moment, with ids of its own, for what needs no unit."""
+        return Moment(self._clock.now(), self._entropy(SEED_BYTES))
+
     async def run(self, act: Act[T], *, on: str | None = None) -> T:
         """Run `act` in a unit and commit; run it again with the same ids and time where it lost a race.
 
@@ -149,7 +153,7 @@ class Units:
 
     async def _tries(self, act: Act[T]) -> T:
         # Made behind the wait for a turn: who comes later has a later time.
-        moment = Moment(self._clock.now(), self._entropy(SEED_BYTES))
+        moment = self.moment()
         duplicates = 0
         for _ in range(UNIT_TRIES_MAX):
             try:

@@ -700,6 +700,7 @@ def _payments(store: PostgresStore) -> Payments:
             begin=store.begin,
             views=store,
             oversight=store.oversight,
+            audit=store.audit,
             credentials=store.credentials,
             passwords=MemoryPasswords(entropy=os.urandom, cost=4),
             tokens=MemoryAccessTokens(),

@@ -132,6 +132,7 @@ class Process:
                 begin=self.begin,
                 views=self.store,
                 oversight=self.store.oversight,
+                audit=self.store.audit,
                 credentials=self.store.credentials,
                 passwords=MemoryPasswords(entropy=os.urandom, cost=4),
                 tokens=MemoryAccessTokens(),

@@ -27,7 +27,7 @@ from adapters.security.vault import AeadVault
 from entrypoints.settings import Settings
 from entrypoints.wiring import wire
 from payments_core.ids import MerchantId
-from payments_core.ports import Begin, Claims, Credentials, Oversight, View
+from payments_core.ports import AuditLog, Begin, Claims, Credentials, Oversight, View
 from payments_core.testing.builders import a_transaction
 from payments_core.testing.subject import Shop, open_shop, put
 from payments_core.testing.views import ViewsContract
@@ -147,6 +147,10 @@ class Reads:
     @property
     def credentials(self) -> Credentials:
         return self._primary.credentials
+
+    @property
+    def audit(self) -> AuditLog:
+        return self._primary.audit
 
     async def revision(self, merchant: MerchantId, /) -> int:
         return await self._views.revision(merchant)

@@ -36,6 +36,9 @@ class HandClock:
     def now(self) -> datetime:
         return self.time
 
+    async def wait(self, seconds: float, /) -> None:
+        self.time += timedelta(seconds=seconds)
+
 
 @pytest.fixture
 def clock() -> HandClock:

@@ -175,6 +175,7 @@ class History:
                 views=self._store,
                 credentials=self._store.credentials,
                 oversight=self._store.oversight,
+                audit=self._store.audit,
                 passwords=MemoryPasswords(entropy=self._entropy),
                 tokens=MemoryAccessTokens(),
                 limits=MemoryRateLimits(clock=process.clock.now),

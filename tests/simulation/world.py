@@ -39,6 +39,9 @@ class Clock:
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=self._world.loop.seconds + self.offset_seconds)
 
+    async def wait(self, seconds: float, /) -> None:
+        await asyncio.sleep(seconds)
+
 
 class Process:
     """One process of the system under test. What runs in it ends where it is killed, and stands where it is stopped."""

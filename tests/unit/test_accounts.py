@@ -22,6 +22,7 @@ from payments_core import (
     Register,
     RuleBroken,
 )
+from payments_core.audit import Origin
 from payments_core.idempotency import Once, fingerprint
 from payments_core.ids import ApiKeyId
 from payments_core.merchant import API_KEYS_MAX, PAYMENT_KEYS_MAX, SESSION_KEYS_MAX, SESSIONS_MAX, CredentialKind
@@ -99,7 +100,7 @@ async def test_the_oldest_session_key_goes_beyond_ten_and_opens_nothing_at_once(
     await account.payments.authenticator.by_api_key(str(first.json["api_key"]))
     for number in range(SESSION_KEYS_MAX):
         account.clock.move(timedelta(milliseconds=1))
-        await account.payments.log_in(log_in_with(), address=f"192.0.2.{number}")
+        await account.payments.log_in(log_in_with(), origin=Origin(address=f"192.0.2.{number}"))
     assert await refused(account.payments, first.json["api_key"])
 
 
@@ -107,7 +108,7 @@ async def test_the_oldest_token_family_goes_beyond_the_most_that_one_account_may
     first = await account.payments.open_session(log_in_with())
     for number in range(SESSIONS_MAX):
         account.clock.move(timedelta(milliseconds=1))
-        await account.payments.open_session(log_in_with(), address=f"192.0.2.{number}")
+        await account.payments.open_session(log_in_with(), origin=Origin(address=f"192.0.2.{number}"))
     with pytest.raises(InvalidCredentials):
         await account.payments.refresh_session(str(first.json["refresh"]))
 
@@ -115,7 +116,7 @@ async def test_the_oldest_token_family_goes_beyond_the_most_that_one_account_may
 async def test_no_session_opened_with_the_old_password_outlives_it(account: Account) -> None:
     payments = account.payments
     openings = [
-        call(log_in_with(), address=f"192.0.2.{number}")
+        call(log_in_with(), origin=Origin(address=f"192.0.2.{number}"))
         for number in range(10)
         for call in (payments.log_in, payments.open_session)
     ]

@@ -251,6 +251,7 @@ async def _one_of_each(shop: Shop) -> dict[str, Any]:
         "list_events": await shop.get("/api/events/"),
         "get_event": await shop.get(f"/api/events/{event['id']}/"),
         "get_idempotency_key": await shop.get("/api/idempotency_keys/k/"),
+        "list_audit_entries": await shop.get("/api/audit/"),
     }
     for name, answer in made.items():
         assert answer.status_code < 300, f"{name}: {answer.text}"

@@ -22,6 +22,7 @@ from payments_core.testing.builders import (
     a_transaction,
     an_api_key,
     an_attempt,
+    an_audit_entry,
     an_endpoint,
     an_event,
 )
@@ -114,6 +115,7 @@ def _filled() -> dict[str, object]:
             request_id="q",
             version=2,
         ),
+        "audit_entries": replace(an_audit_entry(merchant, livemode=True), request_id="q"),
         "endpoints": endpoint,
         "events": event,
         "deliveries": Delivery(

@@ -41,7 +41,7 @@ class HandClock:
     def now(self) -> datetime:
         return self.time
 
-    async def sleep(self, seconds: float) -> None:
+    async def wait(self, seconds: float, /) -> None:
         self.slept.append(seconds)
         await asyncio.sleep(0)
 
@@ -68,7 +68,7 @@ def ledger() -> MemoryLedger:
 
 @pytest.fixture
 def gateway(ledger: MemoryLedger, clock: HandClock) -> SandboxGateway:
-    return SandboxGateway(ledger, clock=clock, sleep=clock.sleep)
+    return SandboxGateway(ledger, clock=clock, sleep=clock.wait)
 
 
 class TestSandboxOverMemory(GatewayContract):
@@ -266,7 +266,7 @@ async def test_live_money_is_refused_and_leaves_no_trace(gateway: SandboxGateway
 
 
 async def test_an_outcome_is_unknown_while_the_books_are_away(clock: HandClock) -> None:
-    gateway = SandboxGateway(LedgerThatIsAway(), clock=clock, sleep=clock.sleep)
+    gateway = SandboxGateway(LedgerThatIsAway(), clock=clock, sleep=clock.wait)
     charge = charge_of("pm_approve")
     assert await gateway.submit(charge) == Unknown(why="the books are closed")
     assert await gateway.lookup(charge) == Unknown(why="the books are closed")
@@ -294,7 +294,7 @@ def numbered(charges: int) -> list[Submission]:
 
 async def approvals(charges: list[Submission], *, rate: float, seed: int | None) -> dict[AttemptId, bool]:
     clock = HandClock()
-    gateway = SandboxGateway(MemoryLedger(), approval_rate=rate, seed=seed, clock=clock, sleep=clock.sleep)
+    gateway = SandboxGateway(MemoryLedger(), approval_rate=rate, seed=seed, clock=clock, sleep=clock.wait)
     return {charge.id: isinstance(await gateway.submit(charge), Approved) for charge in charges}
 
 
@@ -313,7 +313,7 @@ async def test_about_as_many_charges_are_approved_as_the_rate_says() -> None:
 
 
 async def test_the_rate_touches_neither_refunds_nor_other_scripts(clock: HandClock) -> None:
-    gateway = SandboxGateway(MemoryLedger(), approval_rate=0, clock=clock, sleep=clock.sleep)
+    gateway = SandboxGateway(MemoryLedger(), approval_rate=0, clock=clock, sleep=clock.wait)
     declined = await gateway.submit(charge_of("pm_approve"))
     assert isinstance(declined, Declined)
     assert (declined.code, declined.retryable) == ("declined", True)
@@ -323,7 +323,7 @@ async def test_the_rate_touches_neither_refunds_nor_other_scripts(clock: HandClo
 
 async def test_a_latency_is_within_its_range_and_the_same_for_the_same_attempt(ledger: MemoryLedger) -> None:
     clock = HandClock()
-    gateway = SandboxGateway(ledger, latency=(3, 5), seed=1, clock=clock, sleep=clock.sleep)
+    gateway = SandboxGateway(ledger, latency=(3, 5), seed=1, clock=clock, sleep=clock.wait)
     charges = numbered(20)
     for charge in charges + charges:
         await gateway.submit(charge)

@@ -58,6 +58,7 @@ class VerifiedShop:
                 begin=shop.store.begin,
                 views=shop.store,
                 oversight=shop.store.oversight,
+                audit=shop.store.audit,
                 credentials=shop.store.credentials,
                 passwords=MemoryPasswords(entropy=entropy),
                 tokens=MemoryAccessTokens(),

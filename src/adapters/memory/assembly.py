@@ -38,6 +38,7 @@ def memory_payments(
             begin=store.begin,
             views=store,
             oversight=store.oversight,
+            audit=store.audit,
             credentials=store.credentials,
             passwords=passwords or MemoryPasswords(entropy=entropy),
             tokens=MemoryAccessTokens(),

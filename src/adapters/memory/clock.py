@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 
@@ -11,6 +12,10 @@ class SystemClock:
     def now(self) -> datetime:
         """Return the time, aware, in UTC."""
         return datetime.now(UTC)
+
+    async def wait(self, seconds: float, /) -> None:
+        """Return when so much time has passed."""
+        await asyncio.sleep(seconds)
 
 
 class HandClock:
@@ -26,3 +31,8 @@ class HandClock:
     def move(self, by: timedelta) -> None:
         """Let so much time pass, or go back as a real clock may."""
         self._at += by
+
+    async def wait(self, seconds: float, /) -> None:
+        """Let so much time pass at once."""
+        self.move(timedelta(seconds=seconds))
+        await asyncio.sleep(0)

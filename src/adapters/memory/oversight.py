@@ -9,12 +9,14 @@ from typing import TypeVar
 
 from adapters.memory.slices import cut
 from adapters.memory.state import State
+from adapters.memory.views import entry_passes, newest_first
 from payments_core.attempt import Attempt
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
-from payments_core.ids import AttemptId, JobId
+from payments_core.ids import AttemptId, JobId, MerchantId
 from payments_core.job import Job
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Window
 
 T = TypeVar("T", Job, Attempt)
 
@@ -63,6 +65,27 @@ class MemoryOversight:
             if found is not None:
                 return found
         raise NotFound("There is nothing with this id.")
+
+    async def audit(self, window: Window, filter: AuditFilter, merchant: MerchantId | None, /) -> Slice[AuditEntry]:
+        """List the entries of a merchant, or of everybody and nobody."""
+        await asyncio.sleep(0)
+
+        def wanted(one: AuditEntry) -> bool:
+            return merchant in (None, one.merchant) and entry_passes(one, filter)
+
+        return newest_first(self._state.audit, window, wanted, lambda one: one.id)
+
+
+class MemoryAuditLog:
+    """The port `AuditLog`."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    async def append(self, entry: AuditEntry, /) -> None:
+        """Write an entry at once."""
+        await asyncio.sleep(0)
+        self._state.append(entry)
 
 
 def _slice(things: Iterable[T], window: Window) -> Slice[T]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, TypeAlias, TypeVar
 
 from payments_core.attempt import Attempt
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
@@ -93,6 +94,7 @@ class Account:
     sessions: Table[Session] = field(default_factory=Table[Session])
     refresh_tokens: Table[RefreshToken] = field(default_factory=Table[RefreshToken])
     attempts: Table[Attempt] = field(default_factory=Table[Attempt])
+    audit: Table[AuditEntry] = field(default_factory=Table[AuditEntry])
 
     def split(self) -> Account:
         """Return an account that can go on while views keep this one as it is."""
@@ -109,6 +111,7 @@ class Account:
             events=self.events.copy(),
             log=self.log.copy(),
             records=self.records.copy(),
+            audit=self.audit.copy(),
         )
 
 
@@ -121,6 +124,8 @@ class State:
         """Each unique value and whose it is."""
         self.jobs: dict[JobId, Job] = {}
         self.pending: dict[DeliveryId, tuple[MerchantId, EndpointId]] = {}
+        self.audit: Table[AuditEntry] = Table()
+        """Everybody's and nobody's."""
 
     def account(self, merchant: MerchantId) -> Account:
         """Return the account to read from, or raise NotFound."""
@@ -150,6 +155,12 @@ class State:
             self.pending[delivery.id] = (delivery.merchant, delivery.endpoint)
         else:
             self.pending.pop(delivery.id, None)
+
+    def append(self, entry: AuditEntry) -> None:
+        """Keep an entry of the audit log."""
+        self.audit.put(entry.id, entry)
+        if entry.merchant is not None and entry.merchant in self.accounts:
+            self.writable(entry.merchant).audit.put(entry.id, entry)
 
     def pending_deliveries(self) -> Iterator[Delivery]:
         """Return all deliveries that are pending, in no order."""

@@ -10,17 +10,17 @@ from adapters.memory.books import MemoryBooks
 from adapters.memory.claims import MemoryClaims
 from adapters.memory.credentials import MemoryCredentials
 from adapters.memory.leftovers import MemoryLeftovers
-from adapters.memory.oversight import MemoryOversight
+from adapters.memory.oversight import MemoryAuditLog, MemoryOversight
 from adapters.memory.state import State
 from adapters.memory.unit import MemoryUnitOfWork
 from adapters.memory.views import MemoryView
 from payments_core.ids import MerchantId
-from payments_core.ports import Books, Credentials, Leftovers, UnitOfWork, View
+from payments_core.ports import AuditLog, Books, Credentials, Leftovers, UnitOfWork, View
 
 
 class MemoryStore:
     """The faces of a store: `begin` for units of work, `view` and `revision`, `claims`, `oversight`, `credentials`,
-    `books`, `leftovers`.
+    `books`, `leftovers`, `audit`.
 
     Each read and each commit lets other tasks run first, so that races happen here as they do over a network; a
     commit itself checks and writes without waiting. It is for one event loop and for as long as the process lives.
@@ -30,6 +30,7 @@ class MemoryStore:
         self._state = State()
         self.claims = MemoryClaims(self._state)
         self.oversight = MemoryOversight(self._state)
+        self.audit: AuditLog = MemoryAuditLog(self._state)
         self.credentials: Credentials = MemoryCredentials(self._state)
         self.books: Books = MemoryBooks(self._state)
         self.leftovers: Leftovers = MemoryLeftovers(self._state)

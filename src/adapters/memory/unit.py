@@ -18,6 +18,7 @@ from adapters.memory.shelves import (
     MemoryTransactions,
 )
 from adapters.memory.state import State
+from payments_core.audit import AuditEntry
 from payments_core.errors import Duplicate, LeaseLost, NotFound, StaleWrite
 from payments_core.event import Event
 from payments_core.idempotency import Record
@@ -102,6 +103,17 @@ class MemoryIdempotencyRecords:
         return account.records.get((livemode, key)) if account else None
 
 
+class MemoryAuditEntries:
+    """The port `AuditEntries`."""
+
+    def __init__(self) -> None:
+        self.added: list[AuditEntry] = []
+
+    def add(self, entry: AuditEntry, /) -> None:
+        """Remember an entry."""
+        self.added.append(entry)
+
+
 class MemoryUnitOfWork:
     """The port `UnitOfWork`."""
 
@@ -119,6 +131,7 @@ class MemoryUnitOfWork:
         self.events = MemoryEvents()
         self.jobs = MemoryJobs(state)
         self.idempotency = MemoryIdempotencyRecords(state)
+        self.audit = MemoryAuditEntries()
         self._shelves = (
             self.merchants,
             self.api_keys,
@@ -183,9 +196,10 @@ class MemoryUnitOfWork:
     def _check_identities(self) -> None:
         jobs = [job.id for job in self.jobs.added]
         events = [event.id for event in self.events.added]
-        if len({*jobs}) < len(jobs) or len({*events}) < len(events):
+        entries = [entry.id for entry in self.audit.added]
+        if any(len({*ids}) < len(ids) for ids in (jobs, events, entries)):
             raise Duplicate(Unique.ID)
-        if any(id in self._state.jobs for id in jobs):
+        if any(id in self._state.jobs for id in jobs) or any(self._state.audit.get(id) for id in entries):
             raise Duplicate(Unique.ID)
         for event in self.events.added:
             account = self._state.accounts.get(event.merchant)
@@ -198,6 +212,7 @@ class MemoryUnitOfWork:
         touched.update(event.merchant for event in self.events.added)
         touched.update(job.merchant for job in (*self.jobs.added, *self.jobs.saved.values(), *self.jobs.ended.values()))
         touched.update(record.merchant for record in self.idempotency.added)
+        touched.update(entry.merchant for entry in self.audit.added if entry.merchant is not None)
         touched.update(replay.endpoint.merchant for replay in self.deliveries.replays)
         if touched - self.merchants.merchants() - self._state.accounts.keys():
             raise StaleWrite("a merchant was never stored")
@@ -214,12 +229,17 @@ class MemoryUnitOfWork:
                 self._state.put_delivery(delivery)
         for event in self.events.added:
             self._apply_event(event)
-        for record in self.idempotency.added:
-            self._state.writable(record.merchant).records[record.livemode, record.key] = record
+        self._apply_records()
         for job in (*self.jobs.added, *self.jobs.saved.values()):
             self._state.jobs[job.id] = job
         for id in self.jobs.ended:
             del self._state.jobs[id]
+
+    def _apply_records(self) -> None:
+        for entry in self.audit.added:
+            self._state.append(entry)
+        for record in self.idempotency.added:
+            self._state.writable(record.merchant).records[record.livemode, record.key] = record
 
     def _apply_event(self, event: Event) -> None:
         account = self._state.writable(event.merchant)

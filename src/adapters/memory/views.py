@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from adapters.memory.slices import cut
 from adapters.memory.state import Account, Table
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
 from payments_core.page import Slice
-from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
+from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
@@ -64,7 +65,7 @@ class MemoryView:
     async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
         """List transactions, newest first."""
         await asyncio.sleep(0)
-        return _slice(
+        return newest_first(
             self._account.transactions,
             window,
             lambda one: one.livemode is self._livemode and _passes(one, filter),
@@ -83,7 +84,7 @@ class MemoryView:
         """List refunds of a transaction, or of all, newest first."""
         await asyncio.sleep(0)
         table = self._account.refunds if transaction is None else self._refunds(transaction)
-        return _slice(table, window, lambda one: one.livemode is self._livemode, lambda one: one.id)
+        return newest_first(table, window, lambda one: one.livemode is self._livemode, lambda one: one.id)
 
     async def payment_key(self, id: PaymentKeyId, /) -> PaymentKey:
         """Return the payment key, active or not, or raise NotFound."""
@@ -96,7 +97,7 @@ class MemoryView:
     async def payment_keys(self, window: Window, /) -> Slice[PaymentKey]:
         """List payment keys, newest first."""
         await asyncio.sleep(0)
-        return _slice(
+        return newest_first(
             self._account.payment_keys, window, lambda one: one.livemode is self._livemode, lambda one: one.id
         )
 
@@ -111,7 +112,7 @@ class MemoryView:
     async def api_keys(self, window: Window, /) -> Slice[ApiKey]:
         """List the keys of this mode that are not revoked, newest first."""
         await asyncio.sleep(0)
-        return _slice(self._account.api_keys, window, self._opens, lambda one: one.id)
+        return newest_first(self._account.api_keys, window, self._opens, lambda one: one.id)
 
     async def endpoint(self, id: EndpointId, /) -> Endpoint:
         """Return the endpoint, or raise NotFound."""
@@ -124,12 +125,12 @@ class MemoryView:
     async def endpoints(self, window: Window, /) -> Slice[Endpoint]:
         """List endpoints, newest first."""
         await asyncio.sleep(0)
-        return _slice(self._account.endpoints, window, self._is_here, lambda one: one.id)
+        return newest_first(self._account.endpoints, window, self._is_here, lambda one: one.id)
 
     async def deliveries(self, endpoint: EndpointId, window: Window, filter: DeliveryFilter, /) -> Slice[Delivery]:
         """List an endpoint's deliveries, newest first."""
         await asyncio.sleep(0)
-        return _slice(
+        return newest_first(
             self._account.deliveries.get(endpoint) or Table[Delivery](),
             window,
             lambda one: (
@@ -159,6 +160,16 @@ class MemoryView:
         rows = (log[index] for index in indices if log[index].livemode is self._livemode)
         return cut((one for one in rows if _event_passes(one, filter)), window, lambda one: str(one.position))
 
+    async def audit(self, window: Window, filter: AuditFilter, /) -> Slice[AuditEntry]:
+        """List the entries of this mode and those that concern both, newest first."""
+        await asyncio.sleep(0)
+        return newest_first(
+            self._account.audit,
+            window,
+            lambda one: one.livemode in (None, self._livemode) and entry_passes(one, filter),
+            lambda one: one.id,
+        )
+
     async def record(self, key: str, /, *, at: datetime) -> Record:
         """Return what an idempotency key did, or raise NotFound."""
         await asyncio.sleep(0)
@@ -177,7 +188,7 @@ class MemoryView:
         return endpoint.livemode is self._livemode and endpoint.removed_at is None
 
 
-def _slice(table: Table[V], window: Window, wanted: Callable[[V], bool], key: Callable[[V], str]) -> Slice[V]:
+def newest_first(table: Table[V], window: Window, wanted: Callable[[V], bool], key: Callable[[V], str]) -> Slice[V]:
     """Cut a window out of a list that is newest first."""
     position = window.position
     if position is not None and position.backwards:
@@ -185,6 +196,16 @@ def _slice(table: Table[V], window: Window, wanted: Callable[[V], bool], key: Ca
     else:
         rows = table.newest_first(below=position.key if position else None)
     return cut((row for row in rows if wanted(row)), window, key)
+
+
+def entry_passes(one: AuditEntry, filter: AuditFilter) -> bool:
+    """Say whether an entry is one of those that are asked for."""
+    return (
+        filter.action in (None, one.action)
+        and filter.subject in (None, one.subject)
+        and (filter.created_after is None or one.at > filter.created_after)
+        and (filter.created_before is None or one.at < filter.created_before)
+    )
 
 
 def _passes(one: Transaction, filter: TransactionFilter) -> bool:

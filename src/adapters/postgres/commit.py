@@ -289,6 +289,7 @@ def _write(writing: _Writing, units: _Units, events: Mapping[str, int]) -> None:
     jobs = units.writes("jobs")
     writing.rows(statements.INSERT["jobs"], _added_rows(jobs))
     writing.rows(statements.UPDATE["jobs"], _saved_rows(jobs))
+    writing.rows(statements.INSERT["audit_entries"], _added_rows(units.writes("audit_entries")))
     done = [
         (job.merchant, job.id, job.lease_token) for changes in units.all for job in changes.jobs_done.saved.values()
     ]

@@ -11,12 +11,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import Table
 
 from adapters.postgres import tables
 from payments_core.attempt import Attempt, AttemptKind, AttemptState
+from payments_core.audit import Actor, AuditEntry
 from payments_core.event import Event, EventType
 from payments_core.idempotency import Fingerprint, Record
 from payments_core.ids import MerchantId
@@ -35,6 +36,8 @@ Row: TypeAlias = dict[str, Any]
 """Values by column name, to be written."""
 Identity: TypeAlias = tuple[object, ...]
 """The values of a primary key."""
+OF_NOBODY: Final = ""
+"""The `merchant_id` of audit entries that concern no merchant: it is part of a primary key."""
 
 
 class Stored(Protocol):
@@ -70,6 +73,7 @@ class Kinds:
     events: Kind[Event]
     jobs: Kind[Job]
     records: Kind[Record]
+    audit_entries: Kind[AuditEntry]
 
 
 def kinds(vault: Vault) -> Kinds:
@@ -153,6 +157,12 @@ def kinds(vault: Vault) -> Kinds:
             to_row=lambda record: _record_row(record, vault),
             of_row=lambda row: _record(row, vault),
         ),
+        audit_entries=Kind(
+            table=tables.audit_entries,
+            identity_of=lambda entry: (entry.merchant or OF_NOBODY, entry.id),
+            to_row=_audit_entry_row,
+            of_row=_audit_entry,
+        ),
     )
 
 
@@ -202,6 +212,10 @@ def _api_key_row(key: ApiKey) -> Row:
     }
 
 
+_SCOPES: Final = frozenset(map(str, Scope))
+# One that a later version wrote allows nothing here.
+
+
 def _api_key(row: Stored) -> ApiKey:
     return ApiKey(
         id=row["id"],
@@ -209,7 +223,7 @@ def _api_key(row: Stored) -> ApiKey:
         livemode=row["livemode"],
         kind=ApiKeyKind(row["kind"]),
         name=row["name"],
-        scopes=frozenset(map(Scope, row["scopes"])),
+        scopes=frozenset(Scope(name) for name in row["scopes"] if name in _SCOPES),
         digest=row["digest"],
         prefix=row["prefix"],
         last_four=row["last_four"],
@@ -693,4 +707,38 @@ def _record(row: Stored, vault: Vault) -> Record:
         resource=row["resource"],
         created_at=row["created_at"],
         expires_at=row["expires_at"],
+    )
+
+
+# ── the audit log ────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _audit_entry_row(entry: AuditEntry) -> Row:
+    return {
+        "merchant_id": entry.merchant or OF_NOBODY,
+        "id": entry.id,
+        "livemode": entry.livemode,
+        "at": entry.at,
+        "action": entry.action,
+        "actor_kind": entry.actor.kind,
+        "actor_id": entry.actor.id,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "subject": entry.subject,
+        "detail": dict(entry.detail),
+    }
+
+
+def _audit_entry(row: Stored) -> AuditEntry:
+    return AuditEntry(
+        id=row["id"],
+        merchant=row["merchant_id"] or None,
+        livemode=row["livemode"],
+        at=row["at"],
+        action=row["action"],
+        actor=Actor(kind=row["actor_kind"], id=row["actor_id"]),
+        address=row["address"],
+        request_id=row["request_id"],
+        subject=row["subject"],
+        detail=row["detail"],
     )

@@ -10,19 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, and_, any_, func, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, and_, any_, func, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.tables import attempts, jobs, merchants
+from adapters.postgres.views import audit_listing
 from payments_core.attempt import Attempt, AttemptState
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId
 from payments_core.job import Job, JobState
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Window
 
 T = TypeVar("T")
 
@@ -59,6 +61,12 @@ class PostgresOversight:
         """Return the attempt, or raise NotFound."""
         return await self._one(self._kinds.attempts, attempts.c.id == id)
 
+    async def audit(self, window: Window, filter: AuditFilter, merchant: MerchantId | None, /) -> Slice[AuditEntry]:
+        """List the entries of a merchant, or of everybody and nobody."""
+        with translated():
+            async with self._single.connect() as connection:
+                return await read_slice(connection, audit_listing(self._kinds, filter, merchant), window)
+
     async def _slice(
         self,
         kind: Kind[T],
@@ -89,6 +97,21 @@ class PostgresOversight:
         if row is None:
             raise NotFound(NOTHING)
         return kind.of_row(row)
+
+
+class PostgresAuditLog:
+    """Appends to the log outside of units; see `payments_core.ports.AuditLog`."""
+
+    def __init__(self, single: AsyncEngine, kinds: Kinds) -> None:
+        self._single: Final = single
+        self._kinds: Final = kinds
+
+    async def append(self, entry: AuditEntry, /) -> None:
+        """Write an entry at once."""
+        kind = self._kinds.audit_entries
+        with translated():
+            async with self._single.connect() as connection:
+                await connection.execute(insert(kind.table).values(kind.to_row(entry)))
 
 
 def _in_state(state: JobState, at: datetime) -> Filter:

@@ -35,7 +35,7 @@ async def was_written(find: Find, changes: Changes) -> bool | None:
     if not changes.touched:
         return True
     versioned = _writes(changes, *VERSIONED)
-    for writes in (*_writes(changes, "events"), *versioned):
+    for writes in (*_writes(changes, "events", "audit_entries"), *versioned):
         if writes.added:
             return await _row(find, writes.kind, next(iter(writes.added))) is not None
     for writes in _writes(changes, "idempotency_records"):

@@ -23,7 +23,7 @@ from adapters.postgres.group import GroupCommit
 from adapters.postgres.leftovers import PostgresLeftovers
 from adapters.postgres.lookups import By, Key, Lookups, look_up_one
 from adapters.postgres.mapping import kinds
-from adapters.postgres.oversight import PostgresOversight
+from adapters.postgres.oversight import PostgresAuditLog, PostgresOversight
 from adapters.postgres.read_back import was_written
 from adapters.postgres.running import OnConnection, Row, driver_of
 from adapters.postgres.unit import PostgresUnit
@@ -54,6 +54,7 @@ class PostgresStore:
         self._commits: Final = GroupCommit(self._commit, connections_max=connections_max)
         self.claims: Final = PostgresClaims(self._single, self._kinds)
         self.oversight: Final = PostgresOversight(self._single, self._kinds)
+        self.audit: Final = PostgresAuditLog(self._single, self._kinds)
         self.credentials: Final = PostgresCredentials(self._single, self._kinds)
         self.books: Final = PostgresBooks(engine, self._kinds)
         self.leftovers: Final = PostgresLeftovers(engine)

@@ -529,3 +529,24 @@ idempotency_records: Final = Table(
 # Expired ones are found by it and removed. An index of ranges would be smaller, but what is removed makes room for new
 # rows among the old: soon each range would have some of either, and all of the table would be read.
 Index("ix_idempotency_records_expires_at", idempotency_records.c.expires_at)
+
+# Written and read, never changed: a trigger of migration 0005 refuses updates, deletes and TRUNCATE.
+audit_entries: Final = Table(
+    "audit_entries",
+    metadata,
+    _key("merchant_id"),
+    _key("id"),
+    Column("livemode", Boolean, nullable=True),
+    _time("at"),
+    _text("action"),
+    _text("actor_kind"),
+    _text("actor_id", nullable=True),
+    _text("address", nullable=True),
+    _text("request_id", nullable=True),
+    _key("subject", nullable=True),
+    Column("detail", JSON, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "id"),
+    postgresql_with=VACUUMED_EARLY,
+)
+# What staff see of all merchants, the newest first.
+Index("ix_audit_entries_id", audit_entries.c.id)

@@ -16,6 +16,7 @@ from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.running import Row
 from adapters.postgres.statements import KEYS
 from payments_core.attempt import Attempt
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
@@ -286,6 +287,10 @@ class PostgresIdempotencyRecords(Part[Record]):
         return record if at < record.expires_at else None
 
 
+class PostgresAuditEntries(Part[AuditEntry]):
+    """Entries of the audit log of a unit."""
+
+
 class PostgresUnit:
     """A unit of work; its store commits `changes` when the block ends. Each part is made when it is first used."""
 
@@ -346,6 +351,10 @@ class PostgresUnit:
     @property
     def idempotency(self) -> PostgresIdempotencyRecords:
         return self._part(PostgresIdempotencyRecords, self._kinds.records)
+
+    @property
+    def audit(self) -> PostgresAuditEntries:
+        return self._part(PostgresAuditEntries, self._kinds.audit_entries)
 
     def _part(self, part: type[P], kind: Kind[Any]) -> P:
         made = self._parts.get(part)

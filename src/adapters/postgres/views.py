@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
-from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, select, true
+from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.postgres import tables
@@ -15,6 +15,7 @@ from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.statements import given
+from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
@@ -30,7 +31,7 @@ from payments_core.ids import (
 )
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
 from payments_core.page import Slice
-from payments_core.ports import DeliveryFilter, EventFilter, TransactionFilter, Window
+from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
@@ -210,6 +211,13 @@ class PostgresView:
         )
         return await self._slice(listing, window)
 
+    async def audit(self, window: Window, filter: AuditFilter, /) -> Slice[AuditEntry]:
+        """List the entries of this mode and those that concern both, newest first."""
+        of_mode: list[Filter] = [
+            lambda rows: or_(rows.c.livemode.is_(None), rows.c.livemode == self._livemode),
+        ]
+        return await self._slice(audit_listing(self._kinds, filter, self._merchant, of_mode), window)
+
     def _around(self, after: datetime | None, before: datetime | None) -> Iterator[ColumnElement[bool]]:
         """Bound positions by times, roughly: events of nearly one time may have been committed in either order."""
         columns = tables.events.c
@@ -239,6 +247,20 @@ class PostgresView:
     async def _slice(self, listing: Listing[T], window: Window) -> Slice[T]:
         with translated():
             return await read_slice(self._connection, listing, window)
+
+
+def audit_listing(
+    kinds: Kinds, filter: AuditFilter, merchant: MerchantId | None, filters: Sequence[Filter] = ()
+) -> Listing[AuditEntry]:
+    """Return the audit log of a merchant, or of everybody and nobody."""
+    columns = tables.audit_entries.c
+    own = [] if merchant is None else [columns.merchant_id == merchant]
+    return Listing(
+        kind=kinds.audit_entries,
+        key=columns.id,
+        within=[*own, *_times("aud", columns.id, filter.created_after, filter.created_before)],
+        filters=[*filters, *_equal(action=filter.action, subject=filter.subject)],
+    )
 
 
 def _equal(**values: str | None) -> list[Filter]:

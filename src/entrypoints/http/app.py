@@ -21,6 +21,7 @@ from entrypoints.http.request_context import RequestContext, path_as_sent
 from entrypoints.http.resources import (
     accounts,
     api_keys,
+    audit,
     events,
     idempotency_keys,
     payment_keys,
@@ -42,6 +43,7 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *webhooks.OPERATIONS,
     *events.OPERATIONS,
     *idempotency_keys.OPERATIONS,
+    *audit.OPERATIONS,
 )
 NO_ROUTE: Final = "none"
 """The route under which requests are counted and logged that met none."""

@@ -9,6 +9,7 @@ from entrypoints.http.problems import Refusal, rate_limit_headers
 from entrypoints.http.request_context import RequestContext
 from entrypoints.services import Services
 from payments_core import Caller, Forbidden, Scope, TooMany
+from payments_core.audit import Origin
 from payments_core.limits import API_PER_MERCHANT
 
 CREDENTIAL_LENGTH_MAX: Final = 4_096
@@ -18,7 +19,7 @@ HOW: Final = "Send `Authorization: Token sk_test_…` (or `Bearer …`)."
 _HEADER: Final = re.compile(rf"(token|bearer) +([A-Za-z0-9._~+/=-]{{1,{CREDENTIAL_LENGTH_MAX}}})", re.IGNORECASE)
 
 
-async def authenticate(services: Services, context: RequestContext) -> Caller:
+async def authenticate(services: Services, context: RequestContext, origin: Origin) -> Caller:
     """Return the caller; raise Refusal (`authentication_required`), InvalidCredentials, Forbidden (`suspended`)."""
     headers = context.all(b"authorization")
     if not headers:
@@ -30,8 +31,8 @@ async def authenticate(services: Services, context: RequestContext) -> Caller:
         raise Refusal("authentication_required", f"The Authorization header is not one that this service reads. {HOW}")
     scheme, credential = found[1].lower(), found[2]
     if scheme == "token" or credential.startswith(KEY_PREFIXES):
-        return await services.payments.authenticator.by_api_key(credential, request_id=context.request_id)
-    return await services.payments.authenticator.by_access_token(credential, request_id=context.request_id)
+        return await services.payments.authenticator.by_api_key(credential, origin=origin)
+    return await services.payments.authenticator.by_access_token(credential, origin=origin)
 
 
 def check_scope(caller: Caller, scope: Scope) -> None:

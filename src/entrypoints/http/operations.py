@@ -10,9 +10,10 @@ import msgspec
 from litestar.types import HTTPScope
 
 from entrypoints.http.query import NO_QUERY, Parameter, Query
-from entrypoints.http.request_context import RequestContext, client_address
+from entrypoints.http.request_context import RequestContext
 from entrypoints.services import Services
 from payments_core import Answer, Caller, Once, Payments, Scope
+from payments_core.audit import Origin
 from payments_core.describe import JsonObject
 from payments_core.page import Page
 from payments_core.payments import Command
@@ -40,6 +41,7 @@ class Call:
 
     services: Services
     admitted: Caller | None
+    origin: Origin
     connection: HTTPScope
     context: RequestContext
     ids: Mapping[str, str]
@@ -50,11 +52,6 @@ class Call:
     def payments(self) -> Payments:
         """The facade."""
         return self.services.payments
-
-    @property
-    def address(self) -> str:
-        """Where the request comes from, for rate limits."""
-        return client_address(self.connection, self.context, self.services.settings.trusted_proxies)
 
     @property
     def caller(self) -> Caller:

@@ -20,10 +20,11 @@ from entrypoints.http.etags import ANY, SHARED_HEADERS, TTL_SECONDS, Question, e
 from entrypoints.http.operations import KEY, OPERATION, Call, Operation
 from entrypoints.http.problems import problem_reply
 from entrypoints.http.query import read_query
-from entrypoints.http.request_context import RequestContext, path_as_sent
+from entrypoints.http.request_context import RequestContext, client_address, path_as_sent
 from entrypoints.http.responses import BARE, JSON, NO_STORE, Headers, Reply
 from entrypoints.services import Services
 from payments_core import Answer, NotFound, Once, OutcomeUnknown, Unavailable, describe
+from payments_core.audit import Origin
 from payments_core.errors import Fault, Invalid
 from payments_core.idempotency import fingerprint, parse_key
 from payments_core.page import Page
@@ -103,13 +104,16 @@ async def _admit(
     operation: Operation, services: Services, scope: HTTPScope, ids: Mapping[str, str], context: RequestContext
 ) -> Call:
     caller = None
+    address = client_address(scope, context, services.settings.trusted_proxies)
+    origin = Origin(address=address, request_id=context.request_id)
     if operation.access != "public":
-        caller = await authenticate(services, context)
+        caller = await authenticate(services, context, origin)
         await count(services, caller, context)
         check_scope(caller, operation.access)
     return Call(
         services=services,
         admitted=caller,
+        origin=origin,
         connection=scope,
         context=context,
         ids={KEY: _key_of_path(operation, scope)} if KEY in ids else _checked(ids),

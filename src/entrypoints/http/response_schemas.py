@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final, TypeAlias
 
 from msgspec import Meta, Struct
 
+from payments_core.audit import Action, ActorKind
 from payments_core.event import API_VERSION, EventType
 from payments_core.merchant import ApiKeyKind, Scope
 from payments_core.refund import RefundStatus
@@ -170,6 +171,34 @@ class Transaction(Struct, frozen=True):
     created_at: Time
     updated_at: Time
     completed_at: Time | None
+
+
+class Actor(Struct, frozen=True):
+    """Who did it."""
+
+    kind: Annotated[str, _open(ActorKind, "By what somebody was recognised.")]
+    id: Annotated[
+        str | None, Meta(description="Of the credential, or what one of the staff is called.", examples=["apk_1"])
+    ]
+
+
+class AuditEntry(Struct, frozen=True):
+    """One line of the audit log."""
+
+    id: Annotated[str, Meta(examples=[example_id("aud")])]
+    livemode: Annotated[bool | None, Meta(description="Null where it concerns both modes.", examples=[False])]
+    at: Time
+    action: Annotated[str, _open(Action, "What was done, or tried.")]
+    actor: Actor
+    address: Annotated[str | None, Meta(description="From where, as far as known.", examples=["192.0.2.7"])]
+    request_id: Annotated[str | None, Meta(examples=["req_1"])]
+    subject: Annotated[str | None, Meta(description="The id of what it was done to.", examples=[example_id("rfn")])]
+    detail: Annotated[
+        dict[str, Any],
+        Meta(
+            description="More of it, by the action; never a secret.", examples=[{"amount": "30.00", "currency": "USD"}]
+        ),
+    ]
 
 
 class Webhook(Struct, frozen=True):

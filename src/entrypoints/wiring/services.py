@@ -143,6 +143,7 @@ def _services(
         begin=store.begin,
         views=views,
         oversight=store.oversight,
+        audit=store.audit,
         credentials=credentials,
         passwords=passwords,
         tokens=JwtAccessTokens(keys.derive("access-token"), issuer=ISSUER, audience=AUDIENCE),

@@ -14,11 +14,13 @@ from typing import Final
 
 from payments_core import keys
 from payments_core.attempt import Attempt, AttemptKind
+from payments_core.audit import Action, Actor, ActorKind, AuditEntry
 from payments_core.event import ALL_EVENTS, Event, EventType
 from payments_core.idempotency import KEPT, Fingerprint, Record
 from payments_core.ids import (
     ApiKeyId,
     AttemptId,
+    AuditEntryId,
     EndpointId,
     EventId,
     JobId,
@@ -264,6 +266,29 @@ def a_record(merchant: Merchant, *, key: str = "order-1", livemode: bool = False
         resource=moment.id("txn"),
         created_at=moment.now,
         expires_at=moment.now + KEPT,
+    )
+
+
+def an_audit_entry(
+    merchant: Merchant | None,
+    *,
+    livemode: bool | None = False,
+    action: str = Action.REFUND_MADE,
+    at: datetime | None = None,
+) -> AuditEntry:
+    """Return an entry of a merchant's audit log, or of nobody's."""
+    moment = a_moment(at)
+    return AuditEntry(
+        id=AuditEntryId(moment.id("aud")),
+        merchant=None if merchant is None else merchant.id,
+        livemode=livemode,
+        at=moment.now,
+        action=action,
+        actor=Actor(kind=ActorKind.SERVER_KEY, id=moment.id("apk")),
+        address="192.0.2.7",
+        request_id="req-1",
+        subject=moment.id("rfn"),
+        detail={"amount": "1.00", "fields": ["url"], "nothing": None},
     )
 
 

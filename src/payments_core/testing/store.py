@@ -15,6 +15,7 @@ settles where the ports leave room:
 from __future__ import annotations
 
 from payments_core.testing.apart import ApartContract
+from payments_core.testing.audit import AuditContract
 from payments_core.testing.deliveries import DeliveriesContract
 from payments_core.testing.jobs import JobsContract
 from payments_core.testing.round_trips import RoundTripsContract
@@ -24,7 +25,13 @@ from payments_core.testing.units import UnitsContract
 
 
 class StoreContract(
-    UnitsContract, ApartContract, UniquenessContract, RoundTripsContract, DeliveriesContract, JobsContract
+    UnitsContract,
+    ApartContract,
+    UniquenessContract,
+    RoundTripsContract,
+    DeliveriesContract,
+    JobsContract,
+    AuditContract,
 ):
     """Adapters supply `store`."""
 

@@ -10,12 +10,13 @@ from typing import Protocol, TypeAlias, TypeVar
 import pytest
 
 from payments_core.attempt import Attempt
+from payments_core.audit import AuditEntry
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.page import Position, Slice
-from payments_core.ports import Claims, Credentials, Oversight, UnitOfWork, Views, Window
+from payments_core.ports import AuditLog, Claims, Credentials, Oversight, UnitOfWork, Views, Window
 from payments_core.refund import Refund
 from payments_core.testing import builders
 from payments_core.transaction import Transaction
@@ -40,6 +41,8 @@ class Store(Views, Protocol):
     def oversight(self) -> Oversight: ...
     @property
     def credentials(self) -> Credentials: ...
+    @property
+    def audit(self) -> AuditLog: ...
 
 
 Kept: TypeAlias = Merchant | ApiKey | PaymentKey | Session | RefreshToken | Transaction | Refund | Attempt | Endpoint
@@ -68,7 +71,7 @@ async def open_shop(store: Store) -> Shop:
         )
 
 
-def add(work: UnitOfWork, thing: Kept | Event | Job | Record) -> None:  # noqa: C901 - a line for each kind
+def add(work: UnitOfWork, thing: Kept | Event | Job | Record | AuditEntry) -> None:  # noqa: C901 - a line for each kind
     """Add it where it belongs."""
     match thing:
         case Merchant():
@@ -95,6 +98,8 @@ def add(work: UnitOfWork, thing: Kept | Event | Job | Record) -> None:  # noqa: 
             work.jobs.add(thing)
         case Record():
             work.idempotency.add(thing)
+        case AuditEntry():
+            work.audit.add(thing)
 
 
 def save(work: UnitOfWork, thing: Kept) -> None:
@@ -153,7 +158,7 @@ async def refused_unit(store: Store, error: type[Exception]) -> AsyncGenerator[U
             yield work
 
 
-async def put(store: Store, *things: Kept | Event | Job | Record) -> None:
+async def put(store: Store, *things: Kept | Event | Job | Record | AuditEntry) -> None:
     """Add the things, in this order, in a unit of their own."""
     async with store.begin() as work:
         for thing in things:

@@ -132,6 +132,10 @@ class VerifiedShop:
         """Return the time."""
         return self.at
 
+    async def wait(self, seconds: float, /) -> None:
+        """Let so much time pass."""
+        self.at += timedelta(seconds=seconds)
+
     def ring(self) -> None:
         """Nobody waits for work."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from payments_core.audit import HERE, Origin
 from payments_core.errors import InvalidCredentials
 from payments_core.keys import digest, is_api_key
 from payments_core.merchant import ApiKeyKind, Caller, CredentialKind
@@ -23,7 +24,7 @@ class Authenticator:
     tokens: AccessTokens
     clock: Clock
 
-    async def by_api_key(self, secret: str, *, request_id: str | None = None) -> Caller:
+    async def by_api_key(self, secret: str, *, origin: Origin = HERE) -> Caller:
         """Return the caller with this key, for a request; raise InvalidCredentials, Forbidden (`suspended`)."""
         now = self.clock.now()
         holder = await self.credentials.api_key(digest(secret)) if is_api_key(secret) else None
@@ -38,10 +39,11 @@ class Authenticator:
             scopes=key.scopes,
             kind=CredentialKind.SESSION_KEY if key.kind is ApiKeyKind.SESSION else CredentialKind.SERVER_KEY,
             credential=key.id,
-            request_id=request_id,
+            request_id=origin.request_id,
+            address=origin.address,
         )
 
-    async def by_access_token(self, token: str, *, request_id: str | None = None) -> Caller:
+    async def by_access_token(self, token: str, *, origin: Origin = HERE) -> Caller:
         """Return the caller with this token, for a request; raise InvalidCredentials, Forbidden (`suspended`)."""
         now = self.clock.now()
         claims = self.tokens.read(token, at=now)
@@ -54,5 +56,6 @@ class Authenticator:
             livemode=claims.livemode,
             kind=CredentialKind.ACCESS_TOKEN,
             credential=claims.session,
-            request_id=request_id,
+            request_id=origin.request_id,
+            address=origin.address,
         )

@@ -2,21 +2,41 @@
 
 from __future__ import annotations
 
+from payments_core.audit import Action, Actor, AuditEntry, actor_of, origin_of
+from payments_core.errors import NotFound
 from payments_core.ids import Moment
-from payments_core.merchant import ApiKeyKind, Merchant
+from payments_core.merchant import ApiKeyKind, Caller, Merchant
 from payments_core.ports import UnitOfWork
-from payments_core.use_cases.hold_account import hold_checked_account
+from payments_core.use_cases.hold_account import hold_account, hold_checked_account
+from payments_core.use_cases.record_audit import audit_entry, record_deed
 
 
-async def change_password(work: UnitOfWork, moment: Moment, *, checked: Merchant, password_hash: str) -> None:
+async def find_with_refusal(work: UnitOfWork, moment: Moment, *, caller: Caller) -> tuple[Merchant, AuditEntry]:
+    """Return the merchant that calls, and the entry to write where it does not know its password."""
+    merchant = await work.merchants.get(caller.merchant)
+    return merchant, audit_entry(
+        moment, Action.PASSWORD_REFUSED, actor_of(caller), merchant=merchant.id, origin=origin_of(caller)
+    )
+
+
+async def change_password(
+    work: UnitOfWork, moment: Moment, *, caller: Caller, checked: Merchant, password_hash: str
+) -> None:
     """Give the merchant, whose old password was checked, a new one, and end all sessions. Raises PasswordMoved."""
     merchant = await hold_checked_account(work, checked)
-    work.merchants.save(merchant.change_password(password_hash))
-    for key in await work.api_keys.valid_of(merchant.id, at=moment.now):
-        if key.kind is ApiKeyKind.SESSION:
-            work.api_keys.save(key.revoke(moment.now))
-    for session in await work.sessions.valid_of(merchant.id, at=moment.now):
-        work.sessions.save(session.revoke(moment.now))
+    await _replace(work, moment, merchant, password_hash)
+    record_deed(work, moment, Action.PASSWORD_CHANGED, caller, of_account=True)
+
+
+async def reset_password(work: UnitOfWork, moment: Moment, *, email: str, password_hash: str, by: Actor) -> Merchant:
+    """Give the merchant with this address a new password without the old one, and end all sessions. Raises NotFound."""
+    found = await work.merchants.by_email(email)
+    if found is None:
+        raise NotFound("There is no merchant with this e-mail address.")
+    merchant = await hold_account(work, found.id)
+    await _replace(work, moment, merchant, password_hash)
+    work.audit.add(audit_entry(moment, Action.PASSWORD_RESET, by, merchant=merchant.id))
+    return merchant
 
 
 async def rehash_password(work: UnitOfWork, _moment: Moment, *, checked: Merchant, password_hash: str) -> Merchant:
@@ -24,3 +44,12 @@ async def rehash_password(work: UnitOfWork, _moment: Moment, *, checked: Merchan
     merchant = (await hold_checked_account(work, checked)).change_password(password_hash)
     work.merchants.save(merchant)
     return merchant
+
+
+async def _replace(work: UnitOfWork, moment: Moment, merchant: Merchant, password_hash: str) -> None:
+    work.merchants.save(merchant.change_password(password_hash))
+    for key in await work.api_keys.valid_of(merchant.id, at=moment.now):
+        if key.kind is ApiKeyKind.SESSION:
+            work.api_keys.save(key.revoke(moment.now))
+    for session in await work.sessions.valid_of(merchant.id, at=moment.now):
+        work.sessions.save(session.revoke(moment.now))

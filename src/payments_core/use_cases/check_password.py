@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final, TypeVar
 
-from payments_core.errors import InvalidCredentials
+from payments_core.audit import NOBODY, Action, AuditEntry, Origin
+from payments_core.errors import Forbidden, InvalidCredentials
+from payments_core.ids import Moment
 from payments_core.merchant import Merchant
-from payments_core.ports import Passwords, UnitOfWork
+from payments_core.ports import AuditLog, Passwords, UnitOfWork
 from payments_core.units import Act, Units, turn_at
 from payments_core.use_cases.change_password import rehash_password
 from payments_core.use_cases.hold_account import PasswordMoved
+from payments_core.use_cases.record_audit import audit_entry
 from payments_core.use_cases.register_merchant import normal_email
 from payments_core.use_cases.require_active import refuse_suspended
 
@@ -25,10 +28,12 @@ MOVED: Final = "The password was changed meanwhile."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PasswordCheck:
-    """Answers whose password it is."""
+    """Answers whose password it is, and has it noted where it is nobody's."""
 
     units: Units
     passwords: Passwords
+    audit: AuditLog
+    origin: Origin
 
     async def act(self, email: str, password: str, act: Callable[[Merchant], Act[T]]) -> tuple[Merchant, T]:
         """Run an act for the merchant with this address and password; again where the password moved in between.
@@ -44,14 +49,22 @@ class PasswordCheck:
         raise InvalidCredentials(MOVED)
 
     async def _merchant(self, email: str, password: str) -> Merchant:
-        async def find(work: UnitOfWork, _moment: object) -> Merchant | None:
-            return await work.merchants.by_email(normal_email(email))
+        async def find(work: UnitOfWork, moment: Moment) -> tuple[Merchant | None, AuditEntry]:
+            found = await work.merchants.by_email(normal_email(email))
+            whose = None if found is None else found.id
+            return found, audit_entry(moment, Action.LOGIN_FAILED, NOBODY, merchant=whose, origin=self.origin)
 
-        merchant = await self.units.run(find)
+        merchant, failed = await self.units.run(find)
         password_hash = None if merchant is None else merchant.password_hash
         if not await self.passwords.verify(password_hash, password) or merchant is None:
+            # For an unknown address too: what is done for one and not for the other could be told by the clock.
+            await self.audit.append(failed)
             raise InvalidCredentials("The e-mail address or the password is wrong.")
-        refuse_suspended(merchant.suspended_at is not None)
+        try:
+            refuse_suspended(merchant.suspended_at is not None)
+        except Forbidden:
+            await self.audit.append(replace(failed, detail={"why": "suspended"}))
+            raise
         if not self.passwords.is_stale(merchant.password_hash):
             return merchant
         fresh = await self.passwords.hash(password)

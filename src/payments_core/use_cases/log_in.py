@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from payments_core import describe
+from payments_core.audit import Action, Actor, ActorKind, Origin
 from payments_core.describe import JsonObject
 from payments_core.ids import Moment, SessionId
 from payments_core.merchant import (
@@ -20,6 +21,7 @@ from payments_core.ports import AccessTokens, UnitOfWork
 from payments_core.units import Made
 from payments_core.use_cases.hold_account import hold_checked_account
 from payments_core.use_cases.make_api_key import new_api_key
+from payments_core.use_cases.record_audit import audit_entry
 from payments_core.use_cases.refresh_session import issue_pair
 from payments_core.values import format_time
 
@@ -33,7 +35,9 @@ class LogIn:
     livemode: bool = False
 
 
-async def open_session_key(work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool) -> Made:
+async def open_session_key(
+    work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool, origin: Origin
+) -> Made:
     """Make an API key for a day; beyond SESSION_KEYS_MAX the oldest goes. Raises PasswordMoved."""
     merchant = await hold_checked_account(work, checked)
     key, secret = new_api_key(
@@ -49,6 +53,7 @@ async def open_session_key(work: UnitOfWork, moment: Moment, *, checked: Merchan
     for oldest in sessions[: max(0, len(sessions) + 1 - SESSION_KEYS_MAX)]:
         work.api_keys.save(oldest.revoke(moment.now))
     work.api_keys.add(key)
+    _record_login(work, moment, merchant, origin, key.id, livemode=livemode)
     answer: JsonObject = {
         "api_key": secret,
         "expires_at": format_time(moment.now + SESSION_KEY_LIFETIME),
@@ -58,7 +63,7 @@ async def open_session_key(work: UnitOfWork, moment: Moment, *, checked: Merchan
 
 
 async def open_session(
-    work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool, tokens: AccessTokens
+    work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool, tokens: AccessTokens, origin: Origin
 ) -> Made:
     """Begin a family of refresh tokens; beyond SESSIONS_MAX the oldest goes. Raises PasswordMoved."""
     merchant = await hold_checked_account(work, checked)
@@ -73,4 +78,22 @@ async def open_session(
         expires_at=moment.now + SESSION_LIFETIME,
     )
     work.sessions.add(session)
+    _record_login(work, moment, merchant, origin, session.id, livemode=livemode)
     return Made(answer=issue_pair(work, moment, session, tokens), resource=session.id)
+
+
+def _record_login(
+    work: UnitOfWork, moment: Moment, merchant: Merchant, origin: Origin, opened: str, *, livemode: bool
+) -> None:
+    who = Actor(kind=ActorKind.PASSWORD)
+    work.audit.add(
+        audit_entry(
+            moment,
+            Action.LOGIN_SUCCEEDED,
+            who,
+            merchant=merchant.id,
+            origin=origin,
+            subject=opened,
+            detail={"livemode": livemode},
+        )
+    )

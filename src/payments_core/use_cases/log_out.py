@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from payments_core.audit import Action
 from payments_core.errors import Forbidden
 from payments_core.ids import ApiKeyId, Moment, SessionId
 from payments_core.merchant import Caller, CredentialKind
 from payments_core.ports import UnitOfWork
+from payments_core.use_cases.record_audit import record_deed
 
 
 async def log_out(work: UnitOfWork, moment: Moment, *, caller: Caller) -> None:
@@ -18,3 +20,4 @@ async def log_out(work: UnitOfWork, moment: Moment, *, caller: Caller) -> None:
         work.sessions.save(session.revoke(moment.now))
     else:
         raise Forbidden("A server key does not log out; revoke it with DELETE /api/auth/api_keys/{id}/.")
+    record_deed(work, moment, Action.SESSION_ENDED, caller, subject=caller.credential, of_account=True)

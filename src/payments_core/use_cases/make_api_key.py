@@ -8,7 +8,9 @@ from datetime import datetime
 from typing import Final
 
 from payments_core import describe
+from payments_core.audit import Action
 from payments_core.checks import Faults
+from payments_core.describe import JsonObject
 from payments_core.errors import Forbidden, NotFound, RuleBroken
 from payments_core.ids import ApiKeyId, MerchantId, Moment
 from payments_core.keys import LAST_SHOWN_LENGTH, PREFIX_SHOWN_LENGTH, SECRET_BYTES, digest, make_api_key
@@ -26,6 +28,7 @@ from payments_core.merchant import (
 from payments_core.ports import UnitOfWork
 from payments_core.units import Made
 from payments_core.use_cases.hold_account import hold_account
+from payments_core.use_cases.record_audit import record_deed
 
 LIVE_MODE_UNAVAILABLE: Final = "This installation has no gateway for live mode."
 
@@ -110,6 +113,8 @@ async def add_api_key(
         expires_at=command.expires_at,
     )
     work.api_keys.add(key)
+    detail: JsonObject = {"livemode": livemode, "scopes": sorted(scopes)}
+    record_deed(work, moment, Action.API_KEY_MADE, caller, subject=key.id, detail=detail)
     return Made(answer=describe.api_key(key, secret=secret), resource=key.id)
 
 
@@ -132,12 +137,14 @@ async def rotate_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, id
     )
     work.api_keys.save(old.expire_by(moment.now + ROTATION_OVERLAP))
     work.api_keys.add(key)
+    record_deed(work, moment, Action.API_KEY_ROTATED, caller, subject=old.id, detail={"new": key.id})
     return Made(answer=describe.api_key(key, secret=secret), resource=key.id)
 
 
 async def revoke_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, id: ApiKeyId) -> None:
     """Revoke a key; it opens nothing from the commit on. Raises NotFound."""
     work.api_keys.save((await _own_key(work, moment, caller, id)).revoke(moment.now))
+    record_deed(work, moment, Action.API_KEY_REVOKED, caller, subject=id)
 
 
 async def _own_key(work: UnitOfWork, moment: Moment, caller: Caller, id: ApiKeyId) -> ApiKey:

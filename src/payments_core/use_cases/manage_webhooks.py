@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from payments_core import describe
+from payments_core.audit import Action
 from payments_core.checks import Faults
 from payments_core.errors import Conflict, RuleBroken
 from payments_core.event import ALL_EVENTS, EventType
@@ -13,8 +14,9 @@ from payments_core.merchant import Caller
 from payments_core.ports import Notifier, UnitOfWork
 from payments_core.units import Made
 from payments_core.use_cases.hold_account import hold_account
+from payments_core.use_cases.record_audit import record_deed
 from payments_core.use_cases.record_event import record_endpoint_event
-from payments_core.values import UNSET, Unset
+from payments_core.values import UNSET, Json, Unset
 from payments_core.webhook import DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX, SECRET_BYTES, Endpoint, make_secret
 
 
@@ -83,6 +85,9 @@ async def add_endpoint(
         subscribed_at=moment.now,
     )
     work.endpoints.add(endpoint)
+    record_deed(
+        work, moment, Action.WEBHOOK_MADE, caller, subject=endpoint.id, detail={"url": without_query(endpoint.url)}
+    )
     return Made(answer=describe.endpoint(endpoint, secret=endpoint.secret), resource=endpoint.id)
 
 
@@ -111,6 +116,10 @@ async def change_endpoint(
         changed = changed.succeeded()  # another place, which has yet to fail
     if changed != endpoint:
         work.endpoints.save(changed)
+        detail: dict[str, Json] = {"fields": _changed_fields(endpoint, changed)}
+        if changed.url != endpoint.url:
+            detail |= {"url": without_query(changed.url), "url_before": without_query(endpoint.url)}
+        record_deed(work, moment, Action.WEBHOOK_CHANGED, caller, subject=id, detail=detail)
     return Made(answer=describe.endpoint(changed), resource=changed.id)
 
 
@@ -118,6 +127,7 @@ async def remove_endpoint(work: UnitOfWork, moment: Moment, *, caller: Caller, i
     """Remove an endpoint; its pending deliveries are canceled. Raises NotFound."""
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, id)
     work.endpoints.save(endpoint.remove(at=moment.now))
+    record_deed(work, moment, Action.WEBHOOK_REMOVED, caller, subject=id, detail={"url": without_query(endpoint.url)})
 
 
 async def rotate_endpoint_secret(work: UnitOfWork, moment: Moment, *, caller: Caller, id: EndpointId) -> Made:
@@ -125,6 +135,7 @@ async def rotate_endpoint_secret(work: UnitOfWork, moment: Moment, *, caller: Ca
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, id)
     rotated = endpoint.rotate_secret(make_secret(moment.secret(SECRET_BYTES)), at=moment.now)
     work.endpoints.save(rotated)
+    record_deed(work, moment, Action.WEBHOOK_SECRET_ROTATED, caller, subject=id)
     return Made(answer=describe.endpoint(rotated, secret=rotated.secret), resource=rotated.id)
 
 
@@ -137,6 +148,16 @@ async def send_test_event(work: UnitOfWork, moment: Moment, *, caller: Caller, i
         work, moment, EventType.WEBHOOK_TEST, endpoint, only=endpoint.id, request_id=caller.request_id
     )
     return Made(answer=describe.recorded_event(event), resource=event.id)
+
+
+def without_query(url: str) -> str:
+    """Return a URL as the log shows it: secrets are wont to stand in queries and fragments."""
+    return url.partition("#")[0].partition("?")[0]
+
+
+def _changed_fields(before: Endpoint, after: Endpoint) -> list[str]:
+    fields = ("url", "events", "description", "enabled")
+    return [name for name in fields if getattr(before, name) != getattr(after, name)]
 
 
 def require_enabled(endpoint: Endpoint) -> None:

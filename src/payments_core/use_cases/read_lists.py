@@ -25,7 +25,7 @@ from payments_core.page import (
     read_cursor,
     write_cursor,
 )
-from payments_core.ports import Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
+from payments_core.ports import AuditFilter, Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
 from payments_core.transaction import REFUNDS_SHOWN_MAX, Transaction
 from payments_core.values import Json, format_time
 
@@ -162,6 +162,14 @@ class Reader:
             return describe.idempotency_record(await view.record(key, at=self.clock.now()))
 
         return await self._one(caller, read)
+
+    async def audit(self, caller: Caller, query: ListQuery, filter: AuditFilter) -> Page[JsonObject]:
+        """What was done to the account, in this mode or in both, the newest first."""
+
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            return _described(await view.audit(window, filter), describe.audit_entry)
+
+        return await self._page(caller, query, "audit", filter, read)
 
     async def _one(self, caller: Caller, read: Read[T]) -> Seen[T]:
         async with self.views.view(caller.merchant, caller.livemode) as view:

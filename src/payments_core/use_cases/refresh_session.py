@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from payments_core.audit import Action, Actor, ActorKind, Origin
 from payments_core.describe import JsonObject
 from payments_core.errors import InvalidCredentials
 from payments_core.ids import MerchantId, Moment
@@ -11,6 +12,7 @@ from payments_core.keys import SECRET_BYTES, digest
 from payments_core.merchant import ACCESS_TOKEN_LIFETIME, REFRESH_IDLE_LIFETIME, RefreshToken, Session
 from payments_core.ports import AccessClaims, AccessTokens, UnitOfWork
 from payments_core.units import Made
+from payments_core.use_cases.record_audit import audit_entry
 from payments_core.use_cases.require_active import refuse_suspended
 
 PREFIX: Final = "rt_"
@@ -18,7 +20,9 @@ LENGTH_MAX: Final = 200
 TOKEN_ID_BYTES: Final = 16
 
 
-async def refresh_session(work: UnitOfWork, moment: Moment, *, refresh: str, tokens: AccessTokens) -> Made | MerchantId:
+async def refresh_session(
+    work: UnitOfWork, moment: Moment, *, refresh: str, tokens: AccessTokens, origin: Origin
+) -> Made | MerchantId:
     """Spend a refresh token for a new pair. Where it was spent before, revoke its family and return whose it is.
 
     Raises InvalidCredentials for a token that is unknown, expired or of an ended session; Forbidden (`suspended`).
@@ -32,7 +36,12 @@ async def refresh_session(work: UnitOfWork, moment: Moment, *, refresh: str, tok
         raise InvalidCredentials("The refresh token is not valid.")
     if token.spent_at is not None:
         work.sessions.save(session.revoke(moment.now))
-        return token.merchant
+        thief = Actor(kind=ActorKind.REFRESH_TOKEN, id=session.id)
+        merchant = token.merchant
+        work.audit.add(
+            audit_entry(moment, Action.SESSION_STOLEN, thief, merchant=merchant, origin=origin, subject=session.id)
+        )
+        return merchant
     if moment.now >= token.expires_at:
         raise InvalidCredentials("The refresh token is not valid.")
     refuse_suspended((await work.merchants.get(token.merchant)).suspended_at is not None)

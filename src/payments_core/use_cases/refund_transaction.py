@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from payments_core import describe
+from payments_core.audit import Action
 from payments_core.checks import Faults
 from payments_core.ids import JobId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
@@ -15,6 +16,7 @@ from payments_core.ports import UnitOfWork
 from payments_core.refund import REASON_LENGTH_MAX, Refund, RefundStatus
 from payments_core.transaction import Transaction
 from payments_core.units import Made
+from payments_core.use_cases.record_audit import record_deed
 from payments_core.use_cases.record_event import record_refund_event
 from payments_core.use_cases.require_active import require_active
 
@@ -75,6 +77,8 @@ async def refund_transaction(work: UnitOfWork, moment: Moment, *, caller: Caller
             request_id=caller.request_id,
         )
     )
+    detail = {"transaction": transaction.id, "amount": amount.format(), "currency": amount.currency.code}
+    record_deed(work, moment, Action.REFUND_MADE, caller, subject=refund.id, detail=detail)
     return Made(answer=describe.refund(refund), resource=refund.id)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from payments_core import describe
+from payments_core.audit import Action, Actor, Origin
 from payments_core.checks import Faults
 from payments_core.ids import MerchantId, Moment
 from payments_core.merchant import (
@@ -20,6 +21,7 @@ from payments_core.merchant import (
 from payments_core.ports import Passwords, UnitOfWork
 from payments_core.units import Made
 from payments_core.use_cases.make_api_key import new_api_key
+from payments_core.use_cases.record_audit import audit_entry
 
 _EMAIL: Final = re.compile(r"[^@\s\x00-\x1f\x7f]+@[^@\s.\x00-\x1f\x7f]+(\.[^@\s.\x00-\x1f\x7f]+)+")
 
@@ -66,7 +68,9 @@ def check_new_password(field: str, password: str, passwords: Passwords) -> None:
     faults.raise_if_any()
 
 
-async def register_merchant(work: UnitOfWork, moment: Moment, *, command: Register, password_hash: str) -> Made:
+async def register_merchant(
+    work: UnitOfWork, moment: Moment, *, command: Register, password_hash: str, by: Actor, origin: Origin
+) -> Made:
     """Open the account; the commit raises Duplicate where the address has one."""
     merchant = Merchant(
         id=MerchantId(moment.id("mer")),
@@ -78,4 +82,7 @@ async def register_merchant(work: UnitOfWork, moment: Moment, *, command: Regist
     key, secret = new_api_key(moment, merchant.id, livemode=False, kind=ApiKeyKind.SERVER, name="first key")
     work.merchants.add(merchant)
     work.api_keys.add(key)
+    work.audit.add(
+        audit_entry(moment, Action.MERCHANT_REGISTERED, by, merchant=merchant.id, origin=origin, subject=merchant.id)
+    )
     return Made(answer={**describe.merchant(merchant), "api_key": secret}, resource=merchant.id)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from payments_core.attempt import SAID_BY, Attempt, AttemptState
+from payments_core.audit import NAME_LENGTH_MAX, Action
 from payments_core.checks import Faults
 from payments_core.errors import Conflict
 from payments_core.gateway import Approved, Declined
@@ -14,6 +15,7 @@ from payments_core.ids import AttemptId, MerchantId, Moment
 from payments_core.ports import UnitOfWork
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Transaction
+from payments_core.use_cases.record_audit import audit_entry, staff
 from payments_core.use_cases.settle_attempt import failure_of
 from payments_core.use_cases.settle_charge import Source, evidence_of, fail_charge, succeed_charge
 from payments_core.use_cases.settle_refund import fail_refund, recover_refund, succeed_refund
@@ -21,7 +23,6 @@ from payments_core.use_cases.settle_refund import fail_refund, recover_refund, s
 CODE: Final = re.compile(r"[a-z][a-z0-9_]{0,63}")
 REFERENCE_LENGTH_MAX: Final = 255
 MESSAGE_LENGTH_MAX: Final = 255
-BY_LENGTH_MAX: Final = 100
 NOTE_LENGTH_MAX: Final = 300
 
 
@@ -51,13 +52,13 @@ def check_resolution(command: Resolve) -> None:
     faults = Faults()
     match command.outcome:
         case Approved(reference=reference):
-            _line(faults, "reference", reference, longest=REFERENCE_LENGTH_MAX)
+            faults.line("reference", reference, longest=REFERENCE_LENGTH_MAX)
         case Declined(code=code, message=message):
             if not CODE.fullmatch(code):
                 faults.add("code", "malformed", "Must be a word such as `card_declined`: a to z, digits and `_`.")
-            _line(faults, "message", message, longest=MESSAGE_LENGTH_MAX)
-    _line(faults, "by", command.by, longest=BY_LENGTH_MAX)
-    _line(faults, "note", command.note, longest=NOTE_LENGTH_MAX)
+            faults.line("message", message, longest=MESSAGE_LENGTH_MAX)
+    faults.line("by", command.by, longest=NAME_LENGTH_MAX)
+    faults.line("note", command.note, longest=NOTE_LENGTH_MAX)
     faults.raise_if_any()
 
 
@@ -87,6 +88,23 @@ async def resolve_attempt(
         resolved = attempt.decline(f"{command.outcome.code}, {_said(command)}", moment.now)
         await _decline(work, moment, attempt, transaction, refund, command.outcome)
     work.attempts.save(resolved)
+    work.audit.add(
+        audit_entry(
+            moment,
+            Action.ATTEMPT_RESOLVED,
+            staff(command.by),
+            merchant=merchant,
+            livemode=attempt.livemode,
+            subject=id,
+            detail={
+                "transaction": attempt.transaction,
+                "refund": attempt.refund,
+                "before": str(attempt.state),
+                "after": str(resolved.state),
+                "note": command.note,
+            },
+        )
+    )
     return Resolved(attempt=resolved, changed=True)
 
 
@@ -122,10 +140,3 @@ def _said(command: Resolve) -> str:
     """Return what is kept with the attempt: who said so, and why."""
     said = f"{SAID_BY}{command.by}"
     return said if command.note is None else f"{said}: {command.note}"
-
-
-def _line(faults: Faults, field: str, value: str | None, *, longest: int) -> None:
-    """Check a text of one line, which is logged and shown at terminals."""
-    faults.free_text(field, value, longest=longest, shortest=1)
-    if value is not None and not value.isprintable():
-        faults.add(field, "forbidden_character", "Must be one line of printable characters.")

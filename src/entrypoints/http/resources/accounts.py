@@ -39,7 +39,7 @@ async def register(call: Call, body: RegisterBody) -> Answer:
     """The answer holds the first API key, for test mode. An installation may be closed to this."""
     if call.services.settings.registration == "closed":
         raise Forbidden("This installation does not let anybody register.", code="registration_closed")
-    return await call.payments.register(body.command(), address=call.address)
+    return await call.payments.register(body.command(), origin=call.origin)
 
 
 @command(
@@ -56,7 +56,7 @@ async def register(call: Call, body: RegisterBody) -> Answer:
 )
 async def log_in(call: Call, body: LogInBody) -> Answer:
     """The key goes when it logs out, or when its time is over."""
-    return await call.payments.log_in(body.command(), address=call.address)
+    return await call.payments.log_in(body.command(), origin=call.origin)
 
 
 @command(
@@ -75,7 +75,7 @@ async def log_in(call: Call, body: LogInBody) -> Answer:
 )
 async def open_session(call: Call, body: TokenBody) -> Answer:
     """Call with the access token; get the next pair with the refresh token."""
-    return await call.payments.open_session(body.command(), address=call.address)
+    return await call.payments.open_session(body.command(), origin=call.origin)
 
 
 @command(
@@ -91,7 +91,7 @@ async def open_session(call: Call, body: TokenBody) -> Answer:
 )
 async def refresh_session(call: Call, body: RefreshBody) -> Answer:
     """The old refresh token is spent. One that is spent again was stolen or lost: it ends the whole session."""
-    return await call.payments.refresh_session(body.refresh)
+    return await call.payments.refresh_session(body.refresh, origin=call.origin)
 
 
 @command(
@@ -123,9 +123,7 @@ async def log_out(call: Call, _body: NoBody) -> None:
 )
 async def change_password(call: Call, body: PasswordBody) -> None:
     """All sessions end, the one that calls too; servers' keys stay."""
-    await call.payments.change_password(
-        call.caller, password=body.password, new_password=body.new_password, address=call.address
-    )
+    await call.payments.change_password(call.caller, password=body.password, new_password=body.new_password)
 
 
 @read(
