@@ -10,6 +10,7 @@ import click
 
 from entrypoints.cli import INTERRUPTED
 from entrypoints.cli.attempts.command import attempts
+from entrypoints.cli.audit import audit
 from entrypoints.cli.demo.command import demo
 from entrypoints.cli.doctor.command import doctor
 from entrypoints.cli.errors import CommandFailed, Stopped, first_of, line_of
@@ -101,5 +102,6 @@ def payments() -> None:
     """
 
 
-for command in (up, demo, serve, worker, migrate_command, listen, merchant, jobs, attempts, shell, doctor, verify):
+_FIRST = (up, demo, serve, worker, migrate_command, listen)
+for command in (*_FIRST, merchant, jobs, attempts, audit, shell, doctor, verify):
     payments.add_command(with_debug(command))

@@ -1,4 +1,4 @@
-"""`payments merchant create`: open an account where registration by HTTP is closed."""
+"""`payments merchant`: open an account where registration by HTTP is closed; give one a new password."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
+from entrypoints.cli.staff import staff_of, who, wired
 
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
     from payments_core.describe import JsonObject
+    from payments_core.merchant import Merchant
 
 
 EXAMPLE: Final = """\b
@@ -22,7 +24,13 @@ Example:
 """
 
 
-@click.group(short_help="Open accounts.")
+RESET_EXAMPLE: Final = """\b
+Example:
+  openssl rand -base64 18 | tee password | payments merchant reset-password --email shop@example.com --password-stdin
+"""
+
+
+@click.group(short_help="Open accounts, reset passwords.")
 def merchant() -> None:
     """Manage merchants' accounts."""
 
@@ -78,11 +86,38 @@ def _long_enough(password: str) -> str:
 
 
 async def _create(settings: Settings, email: str, name: str | None, password: str) -> JsonObject:
-    from entrypoints.cli.watch import require_vital
-    from entrypoints.wiring import wire
     from payments_core import Register
+    from payments_core.audit import Actor, ActorKind
 
-    async with wire(settings) as services:
-        await require_vital(services)
-        answer = await services.payments.register(Register(email=email, password=password, name=name))
+    command = Register(email=email, password=password, name=name)
+    async with wired(settings) as services:
+        answer = await services.payments.register(command, by=Actor(kind=ActorKind.STAFF, id=who()))
     return answer.json
+
+
+@merchant.command("reset-password", short_help="Give an account a new password.", epilog=RESET_EXAMPLE)
+@click.option("--email", required=True, callback=_address, help="The account's name at log-in.")
+@click.option("--password-stdin", is_flag=True, help="Read the password from the standard input instead of asking.")
+@data_dir_option()
+def reset_password(email: str, password_stdin: bool, data_dir: Path) -> None:
+    """Give an account whose password is lost or known to others a new one, and end all of its sessions.
+
+    Its API keys go on: whoever had the account may have made some. `payments audit list --merchant` shows which.
+    """
+    from entrypoints.cli.command_settings import settings_of_running
+    from entrypoints.cli.screen import Screen
+    from entrypoints.cli.signals import run
+
+    settings = settings_of_running(data_dir)
+    reset = run(_reset(settings, email, _password(password_stdin)))
+    Screen().line(f"Merchant {reset.id} {reset.email} has a new password; its sessions are ended.")
+
+
+async def _reset(settings: Settings, email: str, password: str) -> Merchant:
+    from payments_core.errors import NotFound
+
+    async with wired(settings) as services:
+        try:
+            return await staff_of(services).reset_password(email, password)
+        except NotFound:
+            raise CommandFailed(f"There is no merchant with the e-mail address {email}.") from None

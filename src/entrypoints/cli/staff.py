@@ -1,9 +1,11 @@
-"""What the commands of those who look after jobs and attempts share: their options, and what they read and print."""
+"""What the commands of the staff share: their options, in whose name they act, and what they read and print."""
 
 from __future__ import annotations
 
 import contextlib
+import getpass
 import json
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from payments_core.describe import JsonObject
     from payments_core.page import Slice
     from payments_core.ports import Window
+    from payments_core.staff import Staff
 
 T = TypeVar("T")
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -108,6 +111,19 @@ async def wired(settings: Settings) -> AsyncGenerator[Services]:
     async with wire(settings) as services:
         await require_vital(services)
         yield services
+
+
+def who() -> str:
+    """Return what the audit log calls whoever runs the command: their name on this machine, or else their number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def staff_of(services: Services) -> Staff:
+    """Return what staff can do, in the name of whoever runs the command."""
+    return services.payments.staff.named(who())
 
 
 async def first_of_list(read: Callable[[Window], Awaitable[Slice[T]]], limit: int) -> tuple[list[T], bool]:

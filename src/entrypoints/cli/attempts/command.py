@@ -20,6 +20,7 @@ from entrypoints.cli.staff import (
     print_json,
     print_thing,
     say_more,
+    staff_of,
     wired,
 )
 from payments_core.attempt import Attempt, AttemptState
@@ -73,7 +74,7 @@ async def _list(settings: Settings, wanted: AttemptFilter, limit: int, *, as_jso
     from payments_core import describe_staff
 
     async with wired(settings) as services:
-        staff = services.payments.staff
+        staff = staff_of(services)
         found, more = await first_of_list(lambda window: staff.attempts(window, wanted), limit)
     if as_json:
         for attempt in found:
@@ -121,7 +122,7 @@ async def _show(settings: Settings, id: AttemptId, *, as_json: bool) -> None:
     from payments_core import describe_staff
 
     async with wired(settings) as services:
-        attempt, matter = await known_attempt(services.payments.staff, id)
+        attempt, matter = await known_attempt(staff_of(services), id)
     # The attempt itself is known already.
     about = {name: value for name, value in describe_staff.matter(matter).items() if name != "attempt"}
     print_thing("attempt", describe_staff.attempt(attempt), about, as_json=as_json)

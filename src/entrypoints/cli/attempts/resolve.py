@@ -11,7 +11,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
-from entrypoints.cli.staff import check_id, wired
+from entrypoints.cli.staff import check_id, staff_of, wired
 from payments_core.errors import Conflict, NotFound
 from payments_core.gateway import Approved, Declined
 from payments_core.ids import AttemptId
@@ -140,13 +140,13 @@ def _seen(attempt: Attempt, matter: Matter) -> str:
 
 async def _look(settings: Settings, id: AttemptId) -> tuple[Attempt, Matter]:
     async with wired(settings) as services:
-        return await known_attempt(services.payments.staff, id)
+        return await known_attempt(staff_of(services), id)
 
 
 async def _resolve(settings: Settings, id: AttemptId, command: Resolve) -> str:
     """Resolve the attempt, and say in a line how it stands then."""
     async with wired(settings) as services:
-        staff = services.payments.staff
+        staff = staff_of(services)
         try:
             resolved = await staff.resolve(id, command)
         except Conflict as conflict:

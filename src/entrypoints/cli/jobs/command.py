@@ -23,6 +23,7 @@ from entrypoints.cli.staff import (
     print_json,
     print_thing,
     say_more,
+    staff_of,
     wired,
 )
 from payments_core.errors import Conflict, NotFound
@@ -88,7 +89,7 @@ async def _list(settings: Settings, wanted: JobFilter, limit: int, *, as_json: b
     from payments_core import describe_staff
 
     async with wired(settings) as services:
-        staff, now = services.payments.staff, services.clock.now()
+        staff, now = staff_of(services), services.clock.now()
         found, more = await first_of_list(lambda window: staff.jobs(window, wanted), limit)
     if as_json:
         for job in found:
@@ -136,7 +137,7 @@ async def _show(settings: Settings, id: JobId, *, as_json: bool) -> None:
 
     async with wired(settings) as services:
         now = services.clock.now()
-        job, matter = await _known(services.payments.staff, id)
+        job, matter = await _known(staff_of(services), id)
     print_thing("job", describe_staff.job(job, at=now), describe_staff.matter(matter), as_json=as_json)
 
 
@@ -182,7 +183,7 @@ async def _revive(settings: Settings, ids: Sequence[JobId], *, every: bool) -> l
 
     screen, refused = Screen(), list[str]()
     async with wired(settings) as services:
-        staff = services.payments.staff
+        staff = staff_of(services)
         dead = await _dead(staff) if every else ids
         for id in dead:
             try:
