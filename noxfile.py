@@ -11,7 +11,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "integration", "chaos", "wheel"]
+nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "integration", "attack", "chaos", "wheel"]
 nox.options.stop_on_first_error = False
 nox.options.error_on_missing_interpreters = True
 
@@ -71,6 +71,18 @@ def integration(session: nox.Session) -> None:
     session.run(
         "pytest",
         "tests/integration",
+        *("--numprocesses", "auto", "--dist", "loadfile"),
+        *session.posargs,
+        env=KEEP_BYTECODE,
+    )
+
+
+@nox.session(venv_backend="none")
+def attack(session: nox.Session) -> None:
+    """What somebody would try who is after other people's money, data or this machine; each try must fail."""
+    session.run(
+        "pytest",
+        "tests/attack",
         *("--numprocesses", "auto", "--dist", "loadfile"),
         *session.posargs,
         env=KEEP_BYTECODE,

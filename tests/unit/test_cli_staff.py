@@ -399,3 +399,39 @@ def test_an_attempt_that_is_still_looked_up_is_left_to_that(desk: Desk) -> None:
     [described] = objects(desk.said("attempts", "list", "--state", "unknown", "--json"))
     line = desk.refused("attempts", "resolve", str(described["id"]), *APPROVED, "--yes")
     assert line.startswith("Error: The attempt is unknown: its job still asks the gateway.")
+
+
+# ── payments audit ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_audit_log_is_listed_with_who_and_whose(desk: Desk) -> None:
+    merchant = desk.shop.caller.merchant
+    heading, *rows = desk.said("audit", "list").splitlines()
+    assert heading.split("  ")[0] == "WHEN (UTC)"
+    assert [row.split()[2] for row in rows] == ["payment_key.made", "merchant.registered"]
+    assert all(merchant in row for row in rows)
+    [entry] = objects(desk.said("audit", "list", "--action", "merchant.registered", "--merchant", merchant, "--json"))
+    assert (entry["merchant"], entry["actor"]) == (merchant, {"kind": "nobody", "id": None})
+    assert desk.said("audit", "list", "--subject", "none") == "There are no such entries.\n"
+    assert desk.said("audit", "list", "--merchant", f"mer_{NOBODY}") == "There are no such entries.\n"
+
+
+def test_who_runs_the_command_is_named_in_the_audit_log(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(getpass, "getuser", lambda: "anna")
+    desk.pay(Unknown(why="cut"))
+    [described] = objects(desk.said("attempts", "list", "--state", "unknown", "--json"))
+    desk.said("attempts", "show", str(described["id"]))
+    [entry] = objects(desk.said("audit", "list", "--action", "attempt.seen", "--json"))
+    assert (entry["actor"], entry["subject"]) == ({"kind": "staff", "id": "anna"}, described["id"])
+
+
+def test_a_name_that_the_system_does_not_have_is_a_number(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("uid")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)
+    desk.pay(Unknown(why="cut"))
+    [described] = objects(desk.said("attempts", "list", "--state", "unknown", "--json"))
+    desk.said("attempts", "show", str(described["id"]))
+    [entry] = objects(desk.said("audit", "list", "--action", "attempt.seen", "--json"))
+    assert entry["actor"] == {"kind": "staff", "id": f"uid {os.getuid()}"}

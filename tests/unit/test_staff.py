@@ -12,12 +12,24 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory import HandClock, MemoryPasswords, memory_payments
-from payments_core import Caller, Conflict, Invalid, NotFound, Payments, Register, Resolve, RuleBroken
+from payments_core import (
+    Caller,
+    Conflict,
+    Invalid,
+    InvalidCredentials,
+    LogIn,
+    NotFound,
+    Payments,
+    Register,
+    Resolve,
+    RuleBroken,
+)
 from payments_core.attempt import LOOKUP_SCHEDULE, Attempt, AttemptKind, AttemptState
+from payments_core.audit import Action
 from payments_core.gateway import Approved, Declined, Sighting, Unknown
 from payments_core.ids import AttemptId, JobId, MerchantId, TransactionId
 from payments_core.job import BACKOFF_MAX, FAILURES_MAX, JobState
-from payments_core.ports import AttemptFilter, EventFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, EventFilter, JobFilter, Window
 from payments_core.refund import RETURNED
 from payments_core.testing.builders import NOW
 from payments_core.use_cases.read_lists import ListQuery
@@ -27,6 +39,7 @@ from payments_core.values import Json
 from tests.unit.test_settlement import Scripted, Shop
 
 LATER = timedelta(minutes=1)
+EMAIL, PASSWORD = "shop@example.com", "correct horse battery"
 CARD = "4242 4242 4242 4242"
 SILENCE = [Unknown(why="cut")] * (len(LOOKUP_SCHEDULE) + 1)
 REFUSED_FIRST = Declined(code="no", message="No.", check_again_after=LATER)
@@ -39,7 +52,7 @@ async def shop() -> Shop:
     clock, gateway = HandClock(NOW), Scripted()
     passwords = MemoryPasswords(entropy=os.urandom, cost=4)
     payments, worker = memory_payments(gateway=gateway, passwords=passwords, clock=clock)
-    account = await payments.register(Register(email="shop@example.com", password="correct horse battery"))
+    account = await payments.register(Register(email=EMAIL, password=PASSWORD))
     caller = Caller(merchant=MerchantId(str(account.json["id"])))
     channel = str((await payments.make_payment_key(caller)).json["key"])
     return Shop(payments=payments, worker=worker, clock=clock, gateway=gateway, caller=caller, channel=channel)
@@ -413,3 +426,65 @@ async def test_a_job_is_shown_with_what_it_is_about_as_far_as_that_is_there(shop
         work.jobs.save(replace(job, subject="txn_lost"))
     job, matter = await shop.payments.staff.job(job_id)
     assert (matter.transaction, matter.refund, matter.attempt) == (None, None, None)
+
+
+# ── what staff see and do is kept in their name ──────────────────────────────────────────────────────────────────────
+
+
+async def _kept(shop: Shop) -> list[tuple[str, str, str | None]]:
+    found = await shop.payments.staff.log(Window(limit=99), AuditFilter(), shop.caller.merchant)
+    return [(entry.action, str(entry.actor.id), entry.subject) for entry in found.items if entry.actor.kind == "staff"]
+
+
+async def test_a_look_at_a_merchants_attempt_is_kept(shop: Shop) -> None:
+    await unanswered_payment(shop)
+    attempt = await in_review(shop)
+    await shop.payments.staff.named("anna").attempt(attempt)
+    assert await _kept(shop) == [("attempt.seen", "anna", attempt)]
+
+
+async def test_a_look_at_a_merchants_job_and_its_revival_are_kept(shop: Shop) -> None:
+    _, job = await dead_job(shop)
+    await shop.payments.staff.named("anna").job(job)
+    await shop.payments.staff.named("bob").revive(job)
+    assert set(await _kept(shop)) == {("job.seen", "anna", job), ("job.revived", "bob", job)}
+
+
+async def test_a_persons_word_on_an_attempt_is_kept_with_what_it_changed(shop: Shop) -> None:
+    await unanswered_payment(shop)
+    attempt = await in_review(shop)
+    await shop.payments.staff.resolve(attempt, YES)
+    await shop.payments.staff.resolve(attempt, YES)
+    assert await _kept(shop) == [("attempt.resolved", YES.by, attempt)], "what changed nothing is no deed"
+    wanted = AuditFilter(action=Action.ATTEMPT_RESOLVED)
+    (entry,) = (await shop.payments.staff.log(Window(limit=9), wanted)).items
+    assert (entry.detail["before"], entry.detail["after"]) == ("needs_review", "approved")
+
+
+@pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31mred", "x" * 101, "4242 4242 4242 4242"])
+def test_a_name_that_cannot_be_kept_is_refused(name: str, shop: Shop) -> None:
+    with pytest.raises(Invalid):
+        shop.payments.staff.named(name)
+
+
+async def test_a_password_that_staff_reset_ends_every_session_and_is_kept(shop: Shop) -> None:
+    payments = shop.payments
+    opened = await payments.log_in(LogIn(email=EMAIL, password=PASSWORD))
+    reset = await payments.staff.named("anna").reset_password(f" {EMAIL.upper()} ", "another horse battery")
+    assert reset.id == shop.caller.merchant
+    for refused in (
+        payments.authenticator.by_api_key(str(opened.json["api_key"])),
+        payments.log_in(LogIn(email=EMAIL, password=PASSWORD)),
+    ):
+        with pytest.raises(InvalidCredentials):
+            await refused
+    await payments.log_in(LogIn(email=EMAIL, password="another horse battery"))
+    assert await _kept(shop) == [("password.reset", "anna", None)]
+
+
+async def test_staff_can_reset_no_password_to_one_that_nobody_may_have(shop: Shop) -> None:
+    with pytest.raises(Invalid):
+        await shop.payments.staff.reset_password(EMAIL, "short")
+    with pytest.raises(NotFound):
+        await shop.payments.staff.reset_password("nobody@example.com", "another horse battery")
+    assert await _kept(shop) == []
