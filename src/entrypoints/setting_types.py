@@ -36,6 +36,7 @@ _STEP: Final = re.compile(r"([0-9]{1,9})([smhd])")
 _LATENCY: Final = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(?:-([0-9]{1,9}(?:\.[0-9]{1,9})?))?")
 _DATABASE: Final = re.compile(r"/?|/[^/@]+")
 _REDIS_DATABASE: Final = re.compile(r"/?|/[0-9]{1,9}")
+_PROXY_HOST: Final = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 60 * 60, "d": 24 * 60 * 60}
 _SWITCH: Final = {
     "on": True,
@@ -204,6 +205,19 @@ def redis_url(text: str) -> str:
         raise ValueError(f"must end with its host and port, or with the number of a database as in /0; {PERCENT}")
     if "socket_timeout" in parse_qs(parts.query, keep_blank_values=True):
         raise ValueError("must not set socket_timeout: every call is bounded as a whole")
+    return text
+
+
+def proxy_url(text: str) -> str:
+    """Check a URL of an egress proxy."""
+    example = "http://user:password@host:3128"
+    parts = _split(text, example, schemes=("http",))
+    if not parts.hostname or not parts.port:
+        raise ValueError(f"names no host and port, as in {example}; {PERCENT}")
+    if not _PROXY_HOST.fullmatch(parts.hostname) or parts.path not in {"", "/"} or parts.query:
+        raise ValueError(f"must end with its host and port, as in {example}; {PERCENT}")
+    if ":" in (parts.password or ""):
+        raise ValueError(f"is not a URL such as {example}; {PERCENT}")
     return text
 
 

@@ -49,6 +49,8 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
         ("webhook_allow_http", "on", True),
         ("webhook_allow_http", "False", False),
         ("webhook_ports", "443, 8080", frozenset({443, 8080})),
+        ("webhook_proxy", "http://proxy:3128", None),
+        ("webhook_proxy", "http://us%40er:p%3Aw%2F@[fd00::1]:3128/", None),
         (
             "webhook_schedule",
             "0s, 5m,2h,1d",
@@ -117,8 +119,31 @@ def test_all_wrong_values_are_said_at_once_a_line_each() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("proxy:3128", "https://u:hunter2@proxy:3128", "socks5://u:hunter2@proxy:1080", "http:u:hunter2@proxy:1"),
+        *("http://u:hunter2@proxy", "http://u:hunter2@:3128", "http://u:hunter2@proxy:0", "http://u:hunter2@proxy:x"),
+        *("http://u:hunter2@proxy:65536", "http://u:hunter2@proxy:3128/path", "http://u:hunter2@proxy:3128?x=y"),
+        *("http://u:hunter2@proxy:3128#x", "http://u:hun/ter2@proxy:3128", "http://u:hun@ter2@proxy:3128"),
+        *("http://u:hunter2:x@proxy:3128", "http://u:hunter2@pro xy:3128", "http://u:hunter2@pröxy:3128"),
+        *("http://u:hunter2@proxy\r\nX: y:3128", "http://[::1", "http://u:hunter2@a,b:3128"),
+    ],
+)
+def test_a_proxy_is_a_url_with_host_and_port_and_its_refusal_shows_nothing_of_it(text: str) -> None:
+    said = refusal(webhook_proxy=text)
+    assert said.startswith("PAYMENTS_WEBHOOK_PROXY: ")
+    assert "http://user:password@host:3128" in said or "begins with http://" in said
+    assert not {"hunter2", "ter2", "proxy:3128"} & set(re.split(r"[/@ ]", said))
+    assert "\n" not in said
+
+
 def test_settings_print_without_their_secrets() -> None:
-    settings = read(database_url="postgresql://u:hunter2@h/n", redis_url="redis://:hunter2@h")
+    settings = read(
+        database_url="postgresql://u:hunter2@h/n",
+        redis_url="redis://:hunter2@h",
+        webhook_proxy="http://u:hunter2@proxy:3128",
+    )
     assert "hunter2" not in repr(settings)
     assert SECRET not in repr(settings)
 

@@ -2,5 +2,6 @@
 
 from adapters.http.guard import DEFAULT_PORTS, AddressGuard
 from adapters.http.notifier import HttpNotifier
+from adapters.http.proxy import Proxy
 
-__all__ = ["DEFAULT_PORTS", "AddressGuard", "HttpNotifier"]
+__all__ = ["DEFAULT_PORTS", "AddressGuard", "HttpNotifier", "Proxy"]

@@ -1,7 +1,7 @@
 """An HTTP client for addresses that strangers choose: aiohttp, with connections that the guard sees.
 
 What must not be here is switched off: cookies kept between merchants, redirects, proxies and passwords from the
-environment, decoding of bodies.
+environment, decoding of bodies. A proxy is the operator's, by a setting, or none.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-import sys
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
@@ -22,7 +21,10 @@ from aiohttp.client_proto import ResponseHandler
 from adapters.http.destination import destination_of
 from adapters.http.failure import AddressRefused, AnswerTooLarge
 from adapters.http.guard import AddressGuard
-from adapters.http.resolver import GuardedResolver, Lookup
+from adapters.http.proxy import Proxy, Tunnels
+from adapters.http.resolver import GuardedResolver, Lookup, SystemLookup
+from adapters.http.sockets import make_socket
+from adapters.http.tunnel import TunnelConnector
 
 HEAD_LINE_BYTES_MAX: Final = 8_190
 """Of an answer's status line and of each header; aiohttp takes at most 128 headers."""
@@ -86,17 +88,23 @@ class GuardedClient:
         connect_timeout_seconds: float,
         unsent_timeout_seconds: float,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
-        """Take the limits: `connect_timeout_seconds` for name, connection and TLS together.
+        """Take the limits: `connect_timeout_seconds` for name, connection, a proxy's tunnel and TLS together.
 
         `unsent_timeout_seconds` is how long the kernel may keep bytes that the receiver doesn't take. `tls` replaces
-        the usual certificate authorities (certifi's, or those named by SSL_CERT_FILE).
+        the usual certificate authorities (certifi's, or those named by SSL_CERT_FILE). With a `proxy` every request
+        goes through a tunnel of its own; its name is the system's to resolve.
         """
         self._guard = guard
         self._look_up = look_up
         self._timeout = aiohttp.ClientTimeout(connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds)
         self._unsent_timeout_milliseconds = round(unsent_timeout_seconds * 1000)
         self._tls = tls or httpx.create_ssl_context()
+        self._tunnels: Tunnels | None = None
+        if proxy is not None:
+            unsent = self._unsent_timeout_milliseconds
+            self._tunnels = Tunnels(proxy, SystemLookup(), unsent_timeout_milliseconds=unsent)
         # aiohttp tells neither the resolver nor the socket factory the scheme: hence a session for each.
         self._sessions: dict[str, aiohttp.ClientSession] = {}
         self._is_closed = False
@@ -126,14 +134,7 @@ class GuardedClient:
             await session.close()
 
     def _session(self, scheme: str) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            ssl=self._tls,
-            resolver=GuardedResolver(self._guard, self._look_up, scheme=scheme),
-            use_dns_cache=False,
-            socket_factory=partial(self._socket, scheme=scheme),
-            force_close=True,
-            limit=0,  # the notifier counts: a wait in here would run on the receiver's time
-        )
+        connector = self._connector(scheme)
         # aiohttp has no public place for it; a test floods the client, and fails where this is not the place any more.
         handler = cast("type[ResponseHandler]", BoundedHandler)
         connector._factory = partial(handler, loop=asyncio.get_running_loop())
@@ -148,6 +149,19 @@ class GuardedClient:
             read_bufsize=READ_AHEAD_BYTES,
         )
 
+    def _connector(self, scheme: str) -> aiohttp.BaseConnector:
+        resolver = GuardedResolver(self._guard, self._look_up, scheme=scheme)
+        if self._tunnels is not None:
+            return TunnelConnector(self._tunnels, self._guard, resolver, scheme=scheme, tls=self._tls)
+        return aiohttp.TCPConnector(
+            ssl=self._tls,
+            resolver=resolver,
+            use_dns_cache=False,
+            socket_factory=partial(self._socket, scheme=scheme),
+            force_close=True,
+            limit=0,  # the notifier counts: a wait in here would run on the receiver's time
+        )
+
     def _socket(self, target: Target, *, scheme: str) -> socket.socket:
         """Make the socket for this final address, or raise AddressRefused.
 
@@ -157,9 +171,4 @@ class GuardedClient:
         failure = self._guard.judge_address(str(address), scheme=scheme, port=int(str(port)))
         if failure is not None:
             raise AddressRefused(failure)
-        made = socket.socket(family, kind, protocol)
-        if sys.platform == "linux":
-            # A receiver with a closed window would otherwise keep the socket, and what it was sent, for ever:
-            # closing waits for the last byte.
-            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._unsent_timeout_milliseconds)
-        return made
+        return make_socket(family, kind, protocol, unsent_timeout_milliseconds=self._unsent_timeout_milliseconds)

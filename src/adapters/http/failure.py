@@ -34,6 +34,14 @@ class AddressRefused(OSError):
         self.failure = failure
 
 
+class ProxyFailed(OSError):
+    """The proxy cannot be reached, doesn't let us in, or speaks no HTTP: the operator's to mend, not the receiver's."""
+
+
+class TunnelRefused(OSError):
+    """The proxy made no tunnel to the address."""
+
+
 class AnswerTooLarge(aiohttp.ClientPayloadError):
     """More came than any answer may have, and still not all that is read of it."""
 
@@ -51,6 +59,8 @@ def explain(error: BaseException) -> Failure:
     for cause in causes:
         if isinstance(cause, AddressRefused):
             return cause.failure
+        if isinstance(cause, ProxyFailed):
+            return Failure(code="internal", message="the attempt failed on our side")
     for cause in causes:
         found = _explain_one(cause)
         if found is not None:

@@ -16,6 +16,7 @@ from adapters.http.answer import ANSWER_BYTES_MAX, retry_after_seconds
 from adapters.http.client import GuardedClient
 from adapters.http.failure import Failure, explain
 from adapters.http.guard import AddressGuard
+from adapters.http.proxy import Proxy
 from adapters.http.resolver import Lookup, SystemLookup
 from payments_core.ports import Answered, Notification, Unreached
 from payments_core.webhook import excerpt_of
@@ -46,9 +47,14 @@ class HttpNotifier:
         total_timeout_seconds: float = TOTAL_TIMEOUT_SECONDS,
         look_up: Lookup | None = None,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """`look_up` replaces the system's resolver, `tls` the usual certificate authorities."""
+        """`look_up` replaces the system's resolver, `tls` the usual certificate authorities.
+
+        Everything goes through the operator's `proxy` where there is one, to the addresses that would be dialled
+        without it. None is taken from the environment.
+        """
         self._guard = guard
         self._total_timeout_seconds = total_timeout_seconds
         self._now = now
@@ -58,6 +64,7 @@ class HttpNotifier:
             connect_timeout_seconds=connect_timeout_seconds,
             unsent_timeout_seconds=total_timeout_seconds,
             tls=tls,
+            proxy=proxy,
         )
         self._turns = asyncio.Semaphore(CONNECTIONS_MAX)
 

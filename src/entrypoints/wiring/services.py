@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from adapters.http import AddressGuard, HttpNotifier
+from adapters.http import AddressGuard, HttpNotifier, Proxy
 from adapters.memory.clock import SystemClock
 from adapters.memory.credentials import CachedCredentials
 from adapters.memory.store import MemoryStore
@@ -197,7 +197,8 @@ def _http_notifier(settings: Settings) -> HttpNotifier:
             allowed_networks=settings.webhook_allowed_networks,
             allow_http=settings.webhook_allow_http,
             ports=settings.webhook_ports,
-        )
+        ),
+        proxy=None if settings.webhook_proxy is None else Proxy.at(settings.webhook_proxy),
     )
 
 
