@@ -70,6 +70,7 @@ async def listening(handle: Handle = OK, *, tls: ssl.SSLContext | None = None) -
     """Serve on loopback: read a request, then do as the handle does."""
     made = Listener()
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -83,6 +84,7 @@ async def listening(handle: Handle = OK, *, tls: ssl.SSLContext | None = None) -
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         made.connections += 1
+        writers.append(writer)
         tasks.add(asyncio.create_task(serve(reader, writer)))
 
     server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
@@ -94,6 +96,15 @@ async def listening(handle: Handle = OK, *, tls: ssl.SSLContext | None = None) -
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()  # goodbyes in TLS would last longer than the test
+        await few_turns()
+
+
+async def few_turns() -> None:
+    """Let the event loop do what it has to do at once."""
+    for _ in range(20):
+        await asyncio.sleep(0)
 
 
 @dataclass(slots=True, kw_only=True)

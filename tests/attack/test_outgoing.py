@@ -235,8 +235,9 @@ class TestNames:
     async def test_a_name_that_leads_inside_by_any_of_its_addresses_is_refused(self, world: World, step: Step) -> None:
         world.names.zone["hook.evil.example"] = [step]
         world.there.servers[PUBLIC] = world.trap.port
-        await unreached(world.notifier, f"http://hook.evil.example:{world.trap.port}/", "blocked_address")
+        outcome = await unreached(world.notifier, f"http://hook.evil.example:{world.trap.port}/", "blocked_address")
         assert world.names.asked
+        assert outcome.milliseconds == 0, "the time that a name takes tells of the inside"
         await world.assert_nobody_was_reached()
 
     @pytest.mark.parametrize("name", INSIDE_NAMES)

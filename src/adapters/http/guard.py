@@ -7,6 +7,7 @@ when a socket is made, which is the one place that sees every final address.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
@@ -54,6 +55,9 @@ BLOCKED_GLOBAL_IPV6: Final = tuple(
     )
 )
 
+_LOOPBACK_NAME: Final = re.compile(r"(?:.*\.)?localhost\.?")
+"""Loopback wherever it is resolved (RFC 6761, section 6.3)."""
+
 _BLOCKED: Final = Failure(
     code="blocked_address", message="the host is, or resolves to, an address that webhooks may not reach"
 )
@@ -91,6 +95,8 @@ class AddressGuard:
             return self.judge_address(destination.address, scheme=destination.scheme, port=destination.port)
         if self.allowed_networks:
             return None
+        if _LOOPBACK_NAME.fullmatch(destination.host):
+            return _BLOCKED
         return self._judge_manner(destination.scheme, destination.port)
 
     def judge_address(self, address: str | IPv4Address | IPv6Address, *, scheme: str, port: int) -> Failure | None:

@@ -112,7 +112,9 @@ class HttpNotifier:
                     excerpt=excerpt_of(body.decode("utf-8", errors="replace")),
                     retry_after_seconds=retry_after_seconds(retry_after, now=self._now()),
                 )
-            return Unreached(code=failure.code, message=failure.message, milliseconds=_milliseconds_since(started))
+            # Nothing was dialled then; how long the name took would tell names of the inside from others.
+            milliseconds = 0 if failure.code == "blocked_address" else _milliseconds_since(started)
+            return Unreached(code=failure.code, message=failure.message, milliseconds=milliseconds)
 
     async def _exchange(self, notification: Notification) -> tuple[int, str | None, bytes]:
         headers = {
