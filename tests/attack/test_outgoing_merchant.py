@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import httpx
 import pytest
 
 from adapters.http.guard import AddressGuard
-from adapters.http.notifier import HttpNotifier
-from adapters.memory import HandClock, MemoryNotifier, MemoryStore
-from entrypoints.wiring import in_memory
 from tests.attack.internet import Internet, Listener, internet, listening, notifier_of
-from tests.unit.http_shop import START, UNLIMITED, Api, Shop, application, at_fault, problem
+from tests.attack.shops import attempted, shop_over
+from tests.unit.http_shop import Shop, at_fault, problem
 
 REFUSED = (
     *("http://shop.example/", "ftp://shop.example/", "file:///etc/passwd", "javascript:alert(1)", "//shop.example"),
@@ -61,23 +57,12 @@ class Town:
     trap: Listener
 
 
-@asynccontextmanager
-async def api_over(notifier: HttpNotifier) -> AsyncIterator[Api]:
-    clock, store = HandClock(START), MemoryStore()
-    async with in_memory(UNLIMITED, clock=clock, store=store, notifier=notifier) as services:
-        with application(services) as app:
-            transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # Litestar names its messages
-            async with httpx.AsyncClient(transport=transport, base_url="http://shop.test") as client:
-                yield Api(client=client, services=services, clock=clock, store=store, notifier=MemoryNotifier())
-
-
 @pytest.fixture
 async def town() -> AsyncIterator[Town]:
     names = Names()
     async with listening() as trap:
         guard = AddressGuard(ports=frozenset({443, 8443, trap.port}))
-        async with notifier_of(guard, names.look_up) as notifier, api_over(notifier) as api:
-            shop = await api.open_shop()
+        async with notifier_of(guard, names.look_up) as notifier, shop_over(notifier=notifier) as shop:
             with internet() as there:
                 yield Town(shop=shop, names=names, there=there, trap=trap)
 
@@ -140,7 +125,7 @@ class TestWhatIsSeen:
         town.names.known = {"hook.evil.example": ["93.184.215.14"]}
         made = await town.shop.add_webhook("https://hook.evil.example/")
         town.names.known = {"hook.evil.example": ["127.0.0.1"]}
-        attempt = await attempted(town, made["id"])
+        attempt = await attempted(town.shop, made["id"])
         assert attempt["error"].startswith("blocked_address: ")
         assert town.there.dialled == []
 
@@ -148,14 +133,6 @@ class TestWhatIsSeen:
 async def seen_of(town: Town, url: str) -> Any:
     """Return what the merchant sees of an attempt at this URL, times apart."""
     made = await town.shop.add_webhook(url)
-    attempt = await attempted(town, made["id"])
+    attempt = await attempted(town.shop, made["id"])
     assert (await town.shop.delete(f"/api/webhooks/{made['id']}/")).status_code == 204
     return attempt
-
-
-async def attempted(town: Town, endpoint: str) -> Any:
-    answer = await town.shop.post(f"/api/webhooks/{endpoint}/test/")
-    assert answer.status_code == 202, answer.text
-    await town.shop.api.work()
-    [delivery] = (await town.shop.get(f"/api/webhooks/{endpoint}/deliveries/")).json()["results"]
-    return {name: value for name, value in delivery["attempts"][0].items() if name != "at"}

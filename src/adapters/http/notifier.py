@@ -98,6 +98,8 @@ class HttpNotifier:
             try:
                 async with asyncio.timeout(self._total_timeout_seconds):
                     status_code, retry_after, body = await self._exchange(notification)
+            except aiohttp.ConnectionTimeoutError as error:  # a TimeoutError too, of another time
+                failure = explain(error)
             except TimeoutError:
                 seconds = f"{self._total_timeout_seconds:g}"
                 failure = Failure(code="timeout", message=f"no complete answer within {seconds} seconds")
