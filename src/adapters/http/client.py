@@ -105,6 +105,7 @@ class GuardedClient:
         """
         self._guard = guard
         self._look_up = look_up
+        self._connect_timeout_seconds = connect_timeout_seconds
         self._timeout = aiohttp.ClientTimeout(connect=connect_timeout_seconds, sock_connect=connect_timeout_seconds)
         self._unsent_timeout_milliseconds = round(unsent_timeout_seconds * 1000)
         self._tls = tls or httpx.create_ssl_context()
@@ -160,7 +161,14 @@ class GuardedClient:
     def _connector(self, scheme: str) -> aiohttp.BaseConnector:
         resolver = GuardedResolver(self._guard, self._look_up, scheme=scheme)
         if self._tunnels is not None:
-            return TunnelConnector(self._tunnels, self._guard, resolver, scheme=scheme, tls=self._tls)
+            return TunnelConnector(
+                self._tunnels,
+                self._guard,
+                resolver,
+                scheme=scheme,
+                tls=self._tls,
+                connect_timeout_seconds=self._connect_timeout_seconds,
+            )
         return aiohttp.TCPConnector(
             ssl=self._tls,
             resolver=resolver,

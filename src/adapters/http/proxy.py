@@ -26,6 +26,7 @@ PROXY_HEAD_BYTES_MAX: Final = 16_384
 
 READ_BYTES: Final = 4_096
 
+_NO_PROXY: Final = "the proxy is not a URL such as http://user:password@host:3128"
 _CREDENTIALS_REFUSED: Final = 407
 _STATUS: Final = re.compile(rb"HTTP/1\.[01] ([1-5][0-9]{2})(?: [^\r\n]*)?\r\n")
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -51,9 +52,9 @@ class Proxy:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            host, port, parts = None, None, urlsplit("")
+            raise ValueError(_NO_PROXY) from None
         if parts.scheme != "http" or not host or not port:
-            raise ValueError("the proxy is not a URL such as http://user:password@host:3128")
+            raise ValueError(_NO_PROXY)
         if parts.username is None:
             return cls(host=host, port=port)
         credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()

@@ -27,7 +27,14 @@ class TunnelConnector(aiohttp.BaseConnector):
     """A connection for each request, each through a tunnel of its own. TLS is with the receiver, by its name."""
 
     def __init__(
-        self, tunnels: Tunnels, guard: AddressGuard, resolver: GuardedResolver, *, scheme: str, tls: ssl.SSLContext
+        self,
+        tunnels: Tunnels,
+        guard: AddressGuard,
+        resolver: GuardedResolver,
+        *,
+        scheme: str,
+        tls: ssl.SSLContext,
+        connect_timeout_seconds: float,
     ) -> None:
         super().__init__(force_close=True, limit=0)
         self._tunnels = tunnels
@@ -35,12 +42,13 @@ class TunnelConnector(aiohttp.BaseConnector):
         self._resolver = resolver
         self._scheme = scheme
         self._tls = tls
+        self._connect_timeout_seconds = connect_timeout_seconds
 
     async def _create_connection(
         self,
         req: ClientRequest,
         traces: list[Trace],  # noqa: ARG002  # nobody traces
-        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # aiohttp's signature
+        timeout: aiohttp.ClientTimeout,  # noqa: ARG002, ASYNC109  # bounds the whole call from outside already
     ) -> ResponseHandler:
         """Return a connection to the first of the host's addresses that the proxy reaches.
 
@@ -49,7 +57,7 @@ class TunnelConnector(aiohttp.BaseConnector):
         """
         host, port = req.url.raw_host or "", req.url.port or 0
         addresses = await self._addresses(req, host, port)
-        share_seconds = (timeout.sock_connect or 0) / len(addresses)
+        share_seconds = self._connect_timeout_seconds / len(addresses)
         for address in addresses[:-1]:
             try:
                 async with asyncio.timeout(share_seconds):
