@@ -34,6 +34,7 @@ from entrypoints.setting_types import (
     share,
     switch,
 )
+from entrypoints.web_names import host_names, origins
 from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.job import LEASE
 from payments_core.limits import (
@@ -58,6 +59,9 @@ LEASE_SECONDS_MAX: Final = 60 * 60
 CONNECTIONS_MIN: Final = 4
 """One that commits, two whose commits wait for what others hold, briefly and longer, and one that reads meanwhile."""
 CONNECTIONS_MAX: Final = 1_000
+HSTS_SECONDS: Final = 365 * 24 * 60 * 60
+"""A year, the least that ASVS 5.0 (3.4.1) takes."""
+HSTS_SECONDS_MAX: Final = 10 * HSTS_SECONDS
 Needed: TypeAlias = Literal["database_url", "secret_key"]
 NOT_SET: Final[Mapping[Needed, str]] = {
     "database_url": "PAYMENTS_DATABASE_URL is not set: .env.example shows one, and `payments up` brings a Postgres of "
@@ -105,6 +109,9 @@ class Settings:
     sandbox_approval_rate: float = 1.0
     sandbox_seed: int | None = None
     trusted_proxies: tuple[Network, ...] = ()
+    allowed_hosts: frozenset[str] = frozenset()
+    cors_origins: frozenset[str] = frozenset()
+    hsts_seconds: int = HSTS_SECONDS
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
     notices: tuple[str, ...] = ()
@@ -174,6 +181,9 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="sandbox_approval_rate", default="1.0", read=share),
     Setting(field="sandbox_seed", default="none", read=number(0, 2**63 - 1)),
     Setting(field="trusted_proxies", default="empty", read=networks),
+    Setting(field="allowed_hosts", default="empty", read=host_names),
+    Setting(field="cors_origins", default="empty", read=origins),
+    Setting(field="hsts_seconds", default="31536000", read=number(0, HSTS_SECONDS_MAX)),
     Setting(field="log_level", default="info", read=one_of("debug", "info", "warning", "error")),
     Setting(field="log_format", default="`console` at a terminal, else `json`", read=one_of("console", "json")),
 )
@@ -277,4 +287,6 @@ def _notices(settings: Settings, chosen: set[str]) -> list[str]:
         lines.append(f"{PREFIX}RATE_LIMITS: nothing is limited, logins included")
     if production and settings.registration == "open":
         lines.append(f"{PREFIX}REGISTRATION: anybody can open an account")
+    if production and not settings.allowed_hosts:
+        lines.append(f"{PREFIX}ALLOWED_HOSTS: requests are answered whatever host they name")
     return lines

@@ -67,6 +67,13 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
         ("sandbox_approval_rate", "0.8", 0.8),
         ("sandbox_seed", "7", 7),
         ("trusted_proxies", "192.168.1.1/32", (ip_network("192.168.1.1/32"),)),
+        ("allowed_hosts", "Pay.Example.com, *.example.org,[::1]", {"pay.example.com", "*.example.org", "[::1]"}),
+        (
+            "cors_origins",
+            "https://Shop.example.com,http://[::1]:8080",
+            {"https://shop.example.com", "http://[::1]:8080"},
+        ),
+        ("hsts_seconds", "0", 0),
         ("log_level", "WARNING", "warning"),
         ("log_format", "json", "json"),
     ],
@@ -101,6 +108,20 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
         ("sandbox_approval_rate", "1.1", '"1.1" is not a number from 0 to 1'),
         ("sandbox_latency_seconds", "5-3", '"5-3" is not from 0 to 60 seconds, the smaller number first'),
         ("trusted_proxies", "proxy", '"proxy" is not a network'),
+        ("allowed_hosts", "https://pay.example.com", '"https://pay.example.com" is not a name'),
+        ("allowed_hosts", "pay.example.com:443", '"pay.example.com:443" is not a name'),
+        ("allowed_hosts", "*", '"*" is not a name'),
+        ("allowed_hosts", "a.*.example.com", '"a.*.example.com" is not a name'),
+        ("allowed_hosts", "pay.example.com,", '"" is not a name'),
+        ("allowed_hosts", ",".join(["a"] * 101), "101 names are more than the 100 allowed"),
+        ("cors_origins", "*", '"*" is not an origin'),
+        ("cors_origins", "null", '"null" is not an origin'),
+        ("cors_origins", "https://*.example.com", '"https://*.example.com" is not an origin'),
+        ("cors_origins", "https://shop.example.com/", '"https://shop.example.com/" is not an origin'),
+        ("cors_origins", "https://shop.example.com:443", '"https://shop.example.com:443" is not an origin'),
+        ("cors_origins", "shop.example.com", '"shop.example.com" is not an origin'),
+        ("cors_origins", "https://user@shop.example.com", '"https://user@shop.example.com" is not an origin'),
+        ("hsts_seconds", "-1", '"-1" is not a number from 0 to 315360000'),
         ("log_level", "loud", '"loud" is not one of debug, info, warning, error'),
     ],
 )
@@ -340,7 +361,7 @@ class TestNotices:
         local = Settings(secret_key=SECRET, webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
         assert read_settings({}, env_file=None, defaults=local).notices == ()
         production = read_settings({"PAYMENTS_ENV": "production"}, env_file=None, defaults=local)
-        assert len(production.notices) == 2
+        assert len(production.notices) == 3
 
 
 class TestProduction:
@@ -348,7 +369,12 @@ class TestProduction:
         assert read(env="production").registration == "closed"
         opened = read(env="production", registration="open")
         assert opened.registration == "open"
-        assert opened.notices == ("PAYMENTS_REGISTRATION: anybody can open an account",)
+        assert opened.notices[0] == "PAYMENTS_REGISTRATION: anybody can open an account"
+
+    def test_says_that_any_host_is_answered_until_ours_are_named(self) -> None:
+        line = "PAYMENTS_ALLOWED_HOSTS: requests are answered whatever host they name"
+        assert read(env="production").notices == (line,)
+        assert read(env="production", allowed_hosts="pay.example.com").notices == ()
 
     @pytest.mark.parametrize(
         "secret",

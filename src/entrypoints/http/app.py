@@ -13,10 +13,11 @@ from litestar.enums import ScopeType
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
 from entrypoints.http.docs.pages import page_handlers
+from entrypoints.http.entrance import add_headers, is_for_us, preflight_headers
 from entrypoints.http.health import health_handlers
 from entrypoints.http.operations import Operation
-from entrypoints.http.pipeline import answer, handlers_of
-from entrypoints.http.problems import problem_reply
+from entrypoints.http.pipeline import answer, handlers_of, options_handler
+from entrypoints.http.problems import Refusal, problem_reply
 from entrypoints.http.request_context import RequestContext, path_as_sent
 from entrypoints.http.resources import (
     accounts,
@@ -29,6 +30,7 @@ from entrypoints.http.resources import (
     transactions,
     webhooks,
 )
+from entrypoints.http.responses import EVERYWHERE
 from entrypoints.http.routes import Routes
 from entrypoints.logs import request_id
 from entrypoints.services import Services
@@ -53,11 +55,12 @@ _log: Final = logging.getLogger(__name__)
 
 def create_app(services: Services) -> Litestar:
     """Return the application over these services. It does nothing before its first request and keeps no globals."""
+    pages = [*health_handlers(services), *page_handlers(OPERATIONS)]
     app = _Application(
         route_handlers=[
             *handlers_of(OPERATIONS, services),
-            *health_handlers(services),
-            *page_handlers(OPERATIONS),
+            *(options_handler(path, ["OPTIONS", *page.http_methods]) for page in pages for path in page.paths),
+            *pages,
         ],
         exception_handlers={Exception: _answer_exception},
         openapi_config=None,
@@ -95,6 +98,7 @@ class _Application(Litestar):
         request: HTTPScope = scope
         out = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
         request = _as_routed(request)
+        add_headers(request, out.context, self.services.settings)
         token = request_id.set(out.context.request_id)
         started = time.perf_counter()
         try:
@@ -113,7 +117,11 @@ class _Application(Litestar):
             nothing = NotFound("A path has no empty segments: write single slashes.")
             await problem_reply(nothing, out.context)(request, receive, out)
             return
-        found = self.routes_of_calls.find(request["method"], request["path"], out.context.all(b"host"))
+        hosts = out.context.all(b"host")
+        if not is_for_us(request["path"], hosts, self.services.settings.allowed_hosts):
+            await problem_reply(Refusal("misdirected_request"), out.context)(request, receive, out)
+            return
+        found = self.routes_of_calls.find(request["method"], request["path"], hosts)
         if found is None:
             await super().__call__(request, receive, out)
             return
@@ -162,7 +170,9 @@ class _Answer:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message["headers"], *self.context.added]
+            said = message["headers"]
+            preflight = preflight_headers(said, self.context) if self.method == "OPTIONS" else ()
+            message["headers"] = [*said, *EVERYWHERE, *self.context.added, *preflight]
         elif message["type"] == "http.response.body" and self.method == "HEAD":
             message = {**message, "body": b""}
         await self._send(message)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote_to_bytes
@@ -45,7 +45,7 @@ def handlers_of(operations: Sequence[Operation], services: Services) -> list[HTT
         methods.setdefault(_template(operation), ["OPTIONS"]).extend(_methods(operation))
     # Those for OPTIONS first: Litestar would make its own, which name the methods of the path's first handler only.
     return [
-        *(_options_handler(path, names) for path, names in methods.items()),
+        *(options_handler(path, names) for path, names in methods.items()),
         *(_handler(operation, services) for operation in operations),
     ]
 
@@ -59,7 +59,8 @@ def _template(operation: Operation) -> str:
     return re.sub(r"{(\w+)}", r"{\1:str}", path)
 
 
-def _options_handler(path: str, methods: Sequence[Method]) -> HTTPRouteHandler:
+def options_handler(path: str, methods: Iterable[Method]) -> HTTPRouteHandler:
+    """Return the handler that tells which methods a path has."""
     allow = (b"allow", ", ".join(sorted(methods)).encode())
 
     async def tell_methods() -> Reply:

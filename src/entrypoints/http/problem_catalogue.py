@@ -271,6 +271,14 @@ _ALL: Final = (
         "Send the header `Content-Type: application/json`, and the body uncompressed.",
     ),
     _kind(
+        421,
+        "misdirected_request",
+        "Misdirected request",
+        "This service does not answer for the host that the request names.",
+        "Use the name that the service is reached by. Whoever runs the installation lists its names in "
+        "PAYMENTS_ALLOWED_HOSTS.",
+    ),
+    _kind(
         422,
         "idempotency_key_reused",
         "Idempotency key reused",

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from urllib.parse import quote
 
-from litestar.types import Scope
-
 from payments_core.card_numbers import find_card_number
+from payments_core.limits import counted_as
+
+if TYPE_CHECKING:
+    from litestar.types import Scope
 
 REQUEST_ID_LENGTH_MAX: Final = 128
 SECRET_PREFIXES: Final = ("sk_", "whsec_")
@@ -21,6 +23,7 @@ _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX
 _LOOKED_AT: Final = frozenset(
     {
         b"accept",
+        b"access-control-request-method",
         b"authorization",
         b"content-encoding",
         b"content-length",
@@ -28,7 +31,9 @@ _LOOKED_AT: Final = frozenset(
         b"host",
         b"idempotency-key",
         b"if-none-match",
+        b"origin",
         b"x-forwarded-for",
+        b"x-forwarded-proto",
         b"x-request-id",
     }
 )
@@ -103,6 +108,31 @@ def client_address(scope: Scope, context: RequestContext, trusted: Networks) -> 
             if not _is_in(address, trusted):
                 break
     return UNKNOWN if address is None else str(address)
+
+
+def direct_address(peer: str, trusted: Networks) -> str | None:
+    """Return under which address the connections of a peer are counted: None for those of trusted proxies."""
+    address = _parse(peer)
+    if address is None:
+        return UNKNOWN
+    return None if _is_in(address, trusted) else counted_as(str(address))
+
+
+def comes_by_https(scope: Scope, context: RequestContext, trusted: Networks) -> bool:
+    """Say whether a request came over TLS all the way, as a trusted proxy says that hands it to us.
+
+    Each proxy says by what it was reached, in one value or a list, and a client may have begun that list: one word that
+    is not `https` is enough against it. Nobody else's word counts.
+    """
+    given = context.all(b"x-forwarded-proto")
+    if not given or not trusted:
+        return False
+    hops = ",".join(given).split(",")
+    if len(hops) > HOPS_MAX or any(hop.strip().lower() != "https" for hop in hops):
+        return False
+    peer = scope.get("client")
+    address = _parse(peer[0]) if peer else None
+    return address is not None and _is_in(address, trusted)
 
 
 @lru_cache(maxsize=ADDRESSES_KEPT)

@@ -3,31 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from litestar.types import Receive, Scope, Send
+if TYPE_CHECKING:
+    from litestar.types import Receive, Scope, Send
 
 Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
 
 NO_STORE: Final = (b"cache-control", b"no-store")
-_SAFE: Final = (
+EVERYWHERE: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+"""What the application puts on each answer, whoever made it."""
+_OF_DOCUMENTS: Final = (
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (
+        b"permissions-policy",
+        b"camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
+    ),
 )
 _NOTHING_RUNS: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-JSON: Final = ((b"content-type", b"application/json"), *_SAFE, _NOTHING_RUNS)
-PROBLEM: Final = ((b"content-type", b"application/problem+json"), *_SAFE, _NOTHING_RUNS, NO_STORE)
-BARE: Final = (*_SAFE, _NOTHING_RUNS)
+JSON: Final = ((b"content-type", b"application/json"), _NOTHING_RUNS)
+PROBLEM: Final = ((b"content-type", b"application/problem+json"), _NOTHING_RUNS, NO_STORE)
+BARE: Final = (_NOTHING_RUNS,)
 PAGE: Final = (
     (b"content-type", b"text/html; charset=utf-8"),
-    *_SAFE,
+    *_OF_DOCUMENTS,
     (b"content-security-policy", b"default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"),
 )
 # The viewer writes its styles into the page, and asks this server alone.
 DOCS: Final = (
     (b"content-type", b"text/html; charset=utf-8"),
-    *_SAFE,
+    *_OF_DOCUMENTS,
     (
         b"content-security-policy",
         b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "

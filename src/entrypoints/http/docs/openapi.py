@@ -26,7 +26,7 @@ _SENT_AGAIN: Final = (
     f"Not received: it is sent again, by default {len(RETRY_SCHEDULE)} attempts in all over about "
     f"{round(sum(RETRY_SCHEDULE, start=timedelta()) / timedelta(days=1))} days."
 )
-_ALWAYS: Final = ("bad_request", "invalid_request", "internal_error", "unavailable")
+_ALWAYS: Final = ("bad_request", "invalid_request", "misdirected_request", "internal_error", "unavailable")
 _OF_COMMANDS: Final = ("outcome_unknown",)
 _OF_BODIES: Final = ("malformed_json", "request_timeout", "body_too_large", "unsupported_media_type")
 _OF_CREDENTIALS: Final = (
