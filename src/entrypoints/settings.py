@@ -62,6 +62,8 @@ CONNECTIONS_MAX: Final = 1_000
 HSTS_SECONDS: Final = 365 * 24 * 60 * 60
 """A year, the least that ASVS 5.0 (3.4.1) takes."""
 HSTS_SECONDS_MAX: Final = 10 * HSTS_SECONDS
+HTTP_CONNECTIONS_MIN: Final = 16
+HTTP_CONNECTIONS_MAX: Final = 100_000
 Needed: TypeAlias = Literal["database_url", "secret_key"]
 NOT_SET: Final[Mapping[Needed, str]] = {
     "database_url": "PAYMENTS_DATABASE_URL is not set: .env.example shows one, and `payments up` brings a Postgres of "
@@ -112,6 +114,7 @@ class Settings:
     allowed_hosts: frozenset[str] = frozenset()
     cors_origins: frozenset[str] = frozenset()
     hsts_seconds: int = HSTS_SECONDS
+    http_connections: int = 1_000
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["console", "json"] | None = None
     notices: tuple[str, ...] = ()
@@ -184,6 +187,7 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="allowed_hosts", default="empty", read=host_names),
     Setting(field="cors_origins", default="empty", read=origins),
     Setting(field="hsts_seconds", default="31536000", read=number(0, HSTS_SECONDS_MAX)),
+    Setting(field="http_connections", default="1000", read=number(HTTP_CONNECTIONS_MIN, HTTP_CONNECTIONS_MAX)),
     Setting(field="log_level", default="info", read=one_of("debug", "info", "warning", "error")),
     Setting(field="log_format", default="`console` at a terminal, else `json`", read=one_of("console", "json")),
 )

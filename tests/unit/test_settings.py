@@ -74,6 +74,7 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
             {"https://shop.example.com", "http://[::1]:8080"},
         ),
         ("hsts_seconds", "0", 0),
+        ("http_connections", "100000", 100_000),
         ("log_level", "WARNING", "warning"),
         ("log_format", "json", "json"),
     ],
@@ -122,6 +123,7 @@ def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -
         ("cors_origins", "shop.example.com", '"shop.example.com" is not an origin'),
         ("cors_origins", "https://user@shop.example.com", '"https://user@shop.example.com" is not an origin'),
         ("hsts_seconds", "-1", '"-1" is not a number from 0 to 315360000'),
+        ("http_connections", "15", '"15" is not a number from 16 to 100000'),
         ("log_level", "loud", '"loud" is not one of debug, info, warning, error'),
     ],
 )

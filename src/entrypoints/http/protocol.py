@@ -4,51 +4,44 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, NoReturn
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
+from entrypoints.http.connection_refusals import (
+    NO_PLACE,
+    NO_TARGET,
+    NOT_HTTP,
+    NOT_ONE_HOST,
+    TOO_FAST,
+    TOO_LARGE,
+    TOO_LATE,
+    TOO_LONG,
+    TOO_MANY,
+    TRAILERS,
+    UNKNOWN_CODING,
+    UPGRADE_WITH_BODY,
+    ConnectionRefusal,
+)
+from entrypoints.http.connections import Connections
+
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Of the path, the names and the values of all headers together."""
 HEADERS_MAX: Final = 100
+TARGET_BYTES_MAX: Final = 8 * 1024
+"""Of path and query. RFC 9110, section 4.1, asks for 8,000 at least."""
+PIPELINED_MAX: Final = 32
+"""Requests that were sent ahead of the answer to an earlier one; each is held whole."""
 HEAD_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers."""
 REST_SECONDS: Final = 5.0
 """For the rest of a body whose request was answered already: time to read the answer, not to hold the connection."""
 SILENCE_SECONDS: Final = 75.0
 """From the opening of a connection to its first byte; between requests uvicorn's own keep-alive time holds."""
-ANSWER: Final = (
-    b"HTTP/1.1 %b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionRefusal:
-    """Why a connection is closed: a status line's end, and a sentence."""
-
-    status: bytes
-    message: bytes
-
-
-TOO_LARGE: Final = ConnectionRefusal(
-    status=b"431 Request Header Fields Too Large", message=b"The headers are too large."
-)
-TOO_MANY: Final = ConnectionRefusal(
-    status=b"431 Request Header Fields Too Large", message=b"There are too many headers."
-)
-TOO_LATE: Final = ConnectionRefusal(status=b"408 Request Timeout", message=b"The headers took too long.")
-NOT_HTTP: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"This is not HTTP/1.1.")
-UPGRADE_WITH_BODY: Final = ConnectionRefusal(
-    status=b"400 Bad Request", message=b"A request with a body cannot ask for an upgrade."
-)
-NOT_ONE_HOST: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"A request has exactly one Host.")
-TRAILERS: Final = ConnectionRefusal(status=b"400 Bad Request", message=b"Nothing is taken behind a chunked body.")
-UNKNOWN_CODING: Final = ConnectionRefusal(
-    status=b"501 Not Implemented", message=b"The only transfer-encoding is chunked."
-)
+TOLD_SECONDS: Final = 1.0
+"""For a client that is refused a connection to read why."""
 
 
 class _Refused(Exception):
@@ -59,9 +52,12 @@ class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's protocol with a bound on the head in bytes, headers and seconds.
 
     It refuses requests that two readers could read differently (RFC 9112, sections 3.2, 6.1 and 9.6): an upgrade that
-    carries a body, which the parser would take for the next request; more or fewer than one `Host`; a
-    transfer-encoding other than `chunked`.
+    carries a body, which the parser would take for the next request; more or fewer than one `Host`, or another one in
+    the target; a transfer-encoding other than `chunked`, or one that the version doesn't know.
     """
+
+    places: Connections
+    """Where it is counted with the others of its server, which sets it."""
 
     _bytes: int = 0
     """Received since a request began or a piece of its body came: what the parser may be holding of a line."""
@@ -73,14 +69,42 @@ class BoundedProtocol(HttpToolsProtocol):
     _refusal: ConnectionRefusal | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
-        """Begin to wait for a request."""
+        """Begin to wait for a request, if there is a place for one connection more."""
         super().connection_made(transport)
-        self._start_clock(SILENCE_SECONDS, self.transport.close)
+        if self.places.take_place(self, self.client[0] if self.client else ""):
+            self._start_clock(SILENCE_SECONDS, self.transport.close)
+        else:
+            self._turn_away()
+
+    def _turn_away(self) -> None:
+        """Say that there is no place, and close behind that: at once, what the client sends would undo the saying."""
+        self._refusal = NO_PLACE
+        if not self.places.may_be_told(self):
+            self.transport.abort()
+            return
+        self.transport.write(NO_PLACE.answer)
+        self.transport.write_eof()
+        self._start_clock(TOLD_SECONDS, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Wait for nothing any more."""
         self._stop_clock()
+        self.places.leave(self)
         super().connection_lost(exc)
+
+    @property
+    def unsent(self) -> object | None:
+        """The newest answer, where something of the answers waits for the client to read."""
+        return (self._newest or self) if self.transport.get_write_buffer_size() else None
+
+    def give_way(self) -> None:
+        """Close, as nothing is under way; an answer that is still being read has a moment."""
+        self._start_clock(REST_SECONDS, self.transport.abort)
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, within bounds."""
@@ -109,9 +133,11 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_clock(HEAD_SECONDS, partial(self._close_with, TOO_LATE))
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the path."""
+        """Take a piece of the path and its query."""
         self._count_head(len(url))
         super().on_url(url)
+        if len(self.url) > TARGET_BYTES_MAX:
+            self._refuse(TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, unless there are too many; the blanks around its value are not part of it.
@@ -135,17 +161,39 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._bytes = 0
         self._stop_clock()
-        names = [name for name, _ in self.headers]
-        assert self.parser is not None, "the parser calls"
-        if self.parser.should_upgrade() and (b"content-length" in names or b"transfer-encoding" in names):
-            self._refuse(UPGRADE_WITH_BODY)
-        if self.parser.get_http_version() == "1.1" and names.count(b"host") != 1:
-            self._refuse(NOT_ONE_HOST)
-        codings = [value.lower() for name, value in self.headers if name == b"transfer-encoding"]
-        if codings and codings != [b"chunked"]:
-            self._refuse(UNKNOWN_CODING)
+        self._check_framing(self.parser)
+        self._check_target()
+        if len(self.pipeline) >= PIPELINED_MAX:
+            self._refuse(TOO_FAST)
         self._in_body = True
+        self.places.works(self)
         super().on_headers_complete()
+
+    def _check_framing(self, parser: httptools.HttpRequestParser) -> None:
+        version = parser.get_http_version()
+        names = [name for name, _ in self.headers]
+        coded = b"transfer-encoding" in names
+        # HTTP/1.0 knows no codings, and whatever stands between may not know them either (RFC 9112, section 6.1).
+        if version not in ("1.0", "1.1") or (coded and version == "1.0"):
+            self._refuse(NOT_HTTP)
+        if parser.should_upgrade() and (coded or b"content-length" in names):
+            self._refuse(UPGRADE_WITH_BODY)
+        hosts = names.count(b"host")
+        if hosts > 1 or (not hosts and version == "1.1"):
+            self._refuse(NOT_ONE_HOST)
+        if coded and [value.lower() for name, value in self.headers if name == b"transfer-encoding"] != [b"chunked"]:
+            self._refuse(UNKNOWN_CODING)
+
+    def _check_target(self) -> None:
+        """Refuse what is no path and no URL of the one host that `Host` names (RFC 9112, section 3.2)."""
+        if b"#" in self.url:
+            self._refuse(NO_TARGET)
+        if self.url.startswith(b"/"):
+            return
+        hosts = [value.lower() for name, value in self.headers if name == b"host"]
+        authority = self.url.partition(b"://")[2].partition(b"/")[0].partition(b"?")[0]
+        if hosts != [authority.lower()]:
+            self._refuse(NO_TARGET)
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a body."""
@@ -164,14 +212,19 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._refusal is not None:
             self._close_with(self._refusal)
-        elif self._in_body and self.cycle.response_complete and not self.transport.is_closing():
+        elif self.transport.is_closing() or not self.cycle.response_complete:
+            return
+        elif self._in_body:
             self._start_clock(REST_SECONDS, self.transport.close)
+        else:
+            self.places.waits(self)
 
     def _wait_for_the_next(self) -> None:
         """Let uvicorn's keep-alive time run where nothing is under way, also after what was no request."""
         cycle = self._newest
         idle = not self._in_head and not self._in_body and cycle is not None and cycle.response_complete
         if idle and not self.transport.is_closing():
+            self.places.waits(self)
             self._unset_keepalive_if_required()
             self.timeout_keep_alive_task = self.loop.call_later(
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -212,7 +265,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         # Where an answer has begun, or one before it is due, nothing may be written into it.
         if not unanswered or not (self.cycle.response_started or self.pipeline):
-            self.transport.write(ANSWER % (refusal.status, len(refusal.message), refusal.message))
+            self.transport.write(refusal.answer)
         self.transport.close()
         # A peer that reads nothing would keep what was written, and the connection with it.
         self._start_clock(REST_SECONDS, self.transport.abort)

@@ -8,7 +8,10 @@ import socket
 import sys
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias, cast
+
+if TYPE_CHECKING:
+    from entrypoints.http.connections import Connection, Connections
 
 Application: TypeAlias = Callable[..., Awaitable[None]]
 """An ASGI application; each library has types of its own for what is handed to one."""
@@ -116,18 +119,28 @@ def url_of(listener: socket.socket) -> str:
 
 @asynccontextmanager
 async def serving(
-    app: Application, listener: socket.socket, *, grace_seconds: int = GRACE_SECONDS
+    app: Application,
+    listener: socket.socket,
+    *,
+    grace_seconds: int = GRACE_SECONDS,
+    places: Connections | None = None,
 ) -> AsyncGenerator[asyncio.Task[None], None]:
     """Answer requests on the listener while the block runs, which begins once the application is ready.
 
     Gives the server's task, which ends by itself only when it fails. Wait for it by `asyncio.wait`: an `await` hands
     a cancellation on to it, and then it breaks off requests instead of ending them. At the end of the block requests
-    under way have `grace_seconds`. Signals are left to the caller. Raises RuntimeError where the application does not
-    start.
+    under way have `grace_seconds`. `places` bounds the connections, with its defaults unless given. Signals are left to
+    the caller. Raises RuntimeError where the application does not start.
     """
     import uvicorn  # heavy, and not needed to bind
 
+    from entrypoints.http.connections import Connections
     from entrypoints.http.protocol import BoundedProtocol
+
+    counted = Connections() if places is None else places
+
+    class Counted(BoundedProtocol):
+        places = counted
 
     class Server(uvicorn.Server):
         ready = asyncio.Event()
@@ -148,7 +161,7 @@ async def serving(
         uvicorn.Config(
             app,
             loop="none",
-            http=BoundedProtocol,
+            http=Counted,
             ws="none",
             log_config=None,
             log_level="warning",
@@ -163,6 +176,9 @@ async def serving(
     )
     task = asyncio.create_task(server.serve(sockets=[listener]), name="HTTP server")
     ready = asyncio.create_task(server.ready.wait())
+    watch = asyncio.create_task(
+        counted.watch(cast("set[Connection]", server.server_state.connections)), name="slow readers"
+    )
     try:
         await asyncio.wait({task, ready}, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
@@ -170,6 +186,7 @@ async def serving(
         yield task
     finally:
         ready.cancel()
+        watch.cancel()
         server.should_exit = True
         try:
             await asyncio.wait({task}, timeout=grace_seconds + CANCELED_SECONDS)

@@ -92,12 +92,14 @@ async def _serve(settings: Settings, listener: socket.socket, ready: Callable[[]
     from entrypoints.cli.watch import require_vital, until_one_ends
     from entrypoints.collector import spare_what_is_loaded
     from entrypoints.http.app import create_app
+    from entrypoints.http.connections import Connections
     from entrypoints.http.server import serving
     from entrypoints.wiring import wire
 
     async with wire(settings, serves_metrics=True) as services:
         await require_vital(services)
-        async with serving(create_app(services), listener) as server:
+        places = Connections(settings.http_connections, settings.trusted_proxies)
+        async with serving(create_app(services), listener, places=places) as server:
             spare_what_is_loaded()
             ready()
             await until_one_ends([server])

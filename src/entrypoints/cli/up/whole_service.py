@@ -12,6 +12,7 @@ from typing import Final
 
 from entrypoints.collector import spare_what_is_loaded
 from entrypoints.http.app import create_app
+from entrypoints.http.connections import Connections
 from entrypoints.http.server import serving
 from entrypoints.services import Services
 from entrypoints.settings import Settings
@@ -37,9 +38,10 @@ async def running(settings: Settings, listener: socket.socket) -> AsyncGenerator
     """Answer on the listener and do the work while the block runs; the store is migrated already."""
     async with wire(settings, hears_rings=True, serves_metrics=True) as services:
         stop = asyncio.Event()
+        places = Connections(settings.http_connections, settings.trusted_proxies)
         worker = asyncio.create_task(run_worker(services, stop=stop, patience=WORK_PATIENCE), name="worker")
         try:
-            async with serving(create_app(services), listener, grace_seconds=REQUESTS_SECONDS) as api:
+            async with serving(create_app(services), listener, grace_seconds=REQUESTS_SECONDS, places=places) as api:
                 spare_what_is_loaded()
                 try:
                     yield Service(services=services, parts=(api, worker))
