@@ -12,15 +12,15 @@ from collections.abc import AsyncGenerator, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Final
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import CollectorRegistry, Metric, multiprocess, start_http_server, values
+from prometheus_client import CollectorRegistry, Metric, multiprocess, values
 from prometheus_client.registry import Collector
 
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_directory import fold_the_dead, metrics_directory
+from entrypoints.metrics_port import MetricsServer, close_port, open_port
 from entrypoints.services import Services
 from entrypoints.settings import Settings
 from payments_core.errors import PaymentsError
@@ -114,7 +114,7 @@ class SharedMetrics:
             _log.exception("serving the metrics failed; they are not served by this process any more")
 
     async def _serve(self, services: Services) -> None:
-        server: tuple[WSGIServer, Thread] | None = None
+        server: MetricsServer | None = None
         said = False
         try:
             while True:
@@ -127,13 +127,12 @@ class SharedMetrics:
                 await asyncio.sleep(PORT_EVERY_SECONDS)
         finally:
             if server is not None:
-                # Off the loop: the server's thread looks up twice a second.
-                await asyncio.shield(asyncio.to_thread(_close, *server))
+                await asyncio.shield(asyncio.to_thread(close_port, server))
 
-    def _take_port(self, *, quietly: bool) -> tuple[WSGIServer, Thread] | None:
+    def _take_port(self, *, quietly: bool) -> MetricsServer | None:
         host, port = self.settings.metrics_host, self.settings.metrics_port
         try:
-            server = start_http_server(port, addr=host, registry=self._registry())
+            server = open_port(host, port, self._registry())
         except OSError as error:
             if quietly:
                 pass
@@ -164,9 +163,3 @@ class SharedMetrics:
             _log.debug("the backlog is not known: %s", error.message)
         except Exception:
             _log.exception("looking at the backlog failed")
-
-
-def _close(server: WSGIServer, thread: Thread) -> None:
-    server.shutdown()
-    thread.join()
-    server.server_close()

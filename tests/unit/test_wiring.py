@@ -388,7 +388,7 @@ class TestMetrics:
             raise ZeroDivisionError
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-        monkeypatch.setattr("entrypoints.metrics_server.start_http_server", broken)
+        monkeypatch.setattr("entrypoints.metrics_server.open_port", broken)
         with sharing_metrics(Settings(secret_key=SECRET)) as shared:
             async with in_memory(metrics=shared.metrics) as services, shared.serving(services):
 

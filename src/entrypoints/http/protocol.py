@@ -161,6 +161,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._bytes = 0
         self._stop_clock()
+        assert self.parser is not None, "the parser calls"
         self._check_framing(self.parser)
         self._check_target()
         if len(self.pipeline) >= PIPELINED_MAX:
