@@ -67,6 +67,10 @@ class Connections:
         self._refused: Final = set[Connection]()
         self._slow: Final = dict[Connection, tuple[object, float]]()
 
+    def __len__(self) -> int:
+        """Return how many have a place."""
+        return len(self._placed) - len(self._leaving)
+
     def take_place(self, connection: Connection, peer: str) -> bool:
         """Count a new connection, which waits for its first request; say whether there was a place for it."""
         address = direct_address(peer, self._trusted)
@@ -80,7 +84,7 @@ class Connections:
         return True
 
     def _has_room(self) -> bool:
-        if len(self._placed) - len(self._leaving) < self.most:
+        if len(self) < self.most:
             return True
         longest = next(iter(self._waiting), None)
         if longest is None or len(self._leaving) >= LEAVING_MAX:
