@@ -68,8 +68,8 @@ def metrics_directory(settings: Settings) -> Generator[Held | None, None, None]:
 
 def _mark(settings: Settings) -> str:
     """Return what tells installations on a host apart, and tells nobody anything of their secrets."""
-    key = (settings.secret_key or "").encode()
-    return hmac.new(key, b"metrics " + (settings.database_url or "").encode(), hashlib.sha256).hexdigest()[:12]
+    key, url = ("" if secret is None else secret.reveal() for secret in (settings.secret_key, settings.database_url))
+    return hmac.new(key.encode(), f"metrics {url}".encode(), hashlib.sha256).hexdigest()[:12]
 
 
 def hold(path: Path) -> Held:

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final, TypeAlias
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
+from entrypoints.secret import Secret
 from payments_core.limits import Limit
 from payments_core.schedules import STEPS_MAX
 
@@ -120,6 +121,11 @@ def _step(text: str) -> timedelta:
     if step is None or step > timedelta(days=STEP_DAYS_MAX):
         raise ValueError(f'"{text}" is not a time such as 5s, 30m, 2h or 1d, of at most {STEP_DAYS_MAX} days')
     return step
+
+
+def hidden(read: Callable[[str], str]) -> Callable[[str], Secret]:
+    """Return the reader of a value that may hold a password; `read` shows nothing of one that it refuses."""
+    return lambda text: Secret(read(text))
 
 
 def secret_keys(text: str) -> str:

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 from entrypoints.env_file import read_env_file
+from entrypoints.secret import Secret
 from entrypoints.setting_types import (
     MAKE_ONE,
     PORT_MAX,
     Network,
     delivery_schedule,
+    hidden,
     host,
     latency,
     limit,
@@ -85,12 +87,12 @@ class Settings:
     """
 
     env: Literal["development", "production"] = "development"
-    database_url: str | None = field(default=None, repr=False)
-    database_replica_url: str | None = field(default=None, repr=False)
+    database_url: Secret | None = None
+    database_replica_url: Secret | None = None
     database_pooler: Literal["none", "transaction"] = "none"
     database_connections: int = 10
-    redis_url: str | None = field(default=None, repr=False)
-    secret_key: str | None = field(default=None, repr=False)
+    redis_url: Secret | None = None
+    secret_key: Secret | None = None
     webhook_allowed_networks: tuple[Network, ...] = ()
     webhook_allow_http: bool = False
     webhook_ports: frozenset[int] = frozenset({443, 8443})
@@ -158,12 +160,12 @@ _URLS_IN_UP: Final = "an embedded server in `up` and `demo`"
 
 SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="env", default="development", read=one_of("development", "production")),
-    Setting(field="database_url", default=_URLS_IN_UP, read=postgres_url),
-    Setting(field="database_replica_url", default="none", read=postgres_url),
+    Setting(field="database_url", default=_URLS_IN_UP, read=hidden(postgres_url)),
+    Setting(field="database_replica_url", default="none", read=hidden(postgres_url)),
     Setting(field="database_pooler", default="none", read=one_of("none", "transaction")),
     Setting(field="database_connections", default="10", read=number(CONNECTIONS_MIN, CONNECTIONS_MAX)),
-    Setting(field="redis_url", default=_URLS_IN_UP, read=redis_url),
-    Setting(field="secret_key", default="made once in the data directory by `up`", read=secret_keys),
+    Setting(field="redis_url", default=_URLS_IN_UP, read=hidden(redis_url)),
+    Setting(field="secret_key", default="made once in the data directory by `up`", read=hidden(secret_keys)),
     Setting(field="webhook_allowed_networks", default="loopback in `up` and `demo`, else empty", read=networks),
     Setting(field="webhook_allow_http", default="on in `up` and `demo`, else off", read=switch),
     Setting(field="webhook_ports", default="443,8443", read=ports),
@@ -226,12 +228,12 @@ def read_settings(
     return replace(settings, notices=(*unknown_names(given), *_notices(settings, set(values))))
 
 
-def needed(settings: Settings, *names: Needed) -> tuple[str, ...]:
+def needed(settings: Settings, *names: Needed) -> tuple[Secret, ...]:
     """Return the values of these settings; raise SettingsError with a line for each that is not set."""
-    values: list[str] = []
+    values: list[Secret] = []
     missing: list[str] = []
     for name in names:
-        value: str | None = getattr(settings, name)
+        value: Secret | None = getattr(settings, name)
         if value is None:
             missing.append(NOT_SET[name])
         else:
@@ -265,7 +267,7 @@ def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
 def _unsafe(settings: Settings) -> list[str]:
     if settings.env != "production" or settings.secret_key is None:
         return []
-    if any(_is_guessable(secret.strip()) for secret in settings.secret_key.split(",")):
+    if any(_is_guessable(secret.strip()) for secret in settings.secret_key.reveal().split(",")):
         return [f"{PREFIX}SECRET_KEY: looks like a placeholder, which production refuses; {MAKE_ONE}"]
     return []
 

@@ -24,6 +24,7 @@ from adapters.postgres import Bounds, PostgresStore, create_engine, migrate
 from adapters.postgres.health import ping
 from adapters.postgres.role import bound_role, bound_transaction, unbounded
 from adapters.security.vault import AeadVault
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.wiring import migrate as migrate_all
 from entrypoints.wiring import missing, wire
@@ -291,7 +292,9 @@ async def settings(pgbouncer: PgBouncer) -> AsyncIterator[Settings]:
     """The settings of an installation whose database is empty."""
     name = await pgbouncer.postgres.clone("template0")
     url = pgbouncer.url(name)
-    yield Settings(database_url=url, database_pooler="transaction", secret_key=SECRET_KEY, metrics_port=0)
+    yield Settings(
+        database_url=Secret(url), database_pooler="transaction", secret_key=Secret(SECRET_KEY), metrics_port=0
+    )
     await pgbouncer.postgres.drop(name)
 
 

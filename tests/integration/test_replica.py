@@ -24,6 +24,7 @@ from adapters.postgres.mapping import kinds
 from adapters.postgres.replica import REPLICA_BOUNDS
 from adapters.postgres.views import open_view
 from adapters.security.vault import AeadVault
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.wiring import wire
 from payments_core.ids import MerchantId
@@ -242,18 +243,18 @@ async def test_a_replica_that_says_nothing_costs_one_wait(pair: Pair, store: Rea
 
 async def test_the_wiring_reads_from_the_replica_of_the_settings_and_looks_after_it(pair: Pair, database: str) -> None:
     settings = Settings(
-        database_url=pair.primary.url(database),
-        database_replica_url=pair.url_of_standby(database),
-        secret_key=SECRET_KEY,
+        database_url=Secret(pair.primary.url(database)),
+        database_replica_url=Secret(pair.url_of_standby(database)),
+        secret_key=Secret(SECRET_KEY),
         metrics_port=0,
     )
     async with wire(settings) as services:
         assert await services.useful["replica"]() is None
         assert isinstance(services.views, ReplicaViews)
     nobody = Settings(
-        database_url=pair.primary.url(database),
-        database_replica_url="postgresql://nobody@127.0.0.1:1/none",
-        secret_key=SECRET_KEY,
+        database_url=Secret(pair.primary.url(database)),
+        database_replica_url=Secret("postgresql://nobody@127.0.0.1:1/none"),
+        secret_key=Secret(SECRET_KEY),
         metrics_port=0,
     )
     async with wire(nobody) as services:

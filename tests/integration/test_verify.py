@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from sqlalchemy import make_url
 
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.wiring import migrate, wire
 from entrypoints.worker.sweeper import make_worker
@@ -39,6 +40,11 @@ METHODS: Final = (
 )
 
 
+def _revealed(secret: Secret | None) -> str:
+    assert secret is not None
+    return secret.reveal()
+
+
 @dataclass
 class Database:
     """A database with a merchant, and the command that verifies it."""
@@ -49,8 +55,8 @@ class Database:
     @property
     def environment(self) -> Mapping[str, str]:
         return {
-            "PAYMENTS_DATABASE_URL": self.settings.database_url or "",
-            "PAYMENTS_REDIS_URL": self.settings.redis_url or "",
+            "PAYMENTS_DATABASE_URL": _revealed(self.settings.database_url),
+            "PAYMENTS_REDIS_URL": _revealed(self.settings.redis_url),
             "PAYMENTS_SECRET_KEY": SECRET_KEY,
             "PAYMENTS_METRICS_PORT": "0",
             "PAYMENTS_RATE_LIMITS": "off",
@@ -71,7 +77,7 @@ class Database:
         return status, json.loads(out)
 
     async def tamper(self, statement: str) -> None:
-        url = make_url(self.settings.database_url or "").set(drivername="postgresql")
+        url = make_url(_revealed(self.settings.database_url)).set(drivername="postgresql")
         dsn = url.render_as_string(hide_password=False)
         async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
             changed = await connection.execute(statement.encode())
@@ -81,9 +87,9 @@ class Database:
 @pytest.fixture
 async def database(database_url: str, redis_url: str, tmp_path: Path) -> Database:
     settings = Settings(
-        database_url=database_url,
-        redis_url=redis_url,
-        secret_key=SECRET_KEY,
+        database_url=Secret(database_url),
+        redis_url=Secret(redis_url),
+        secret_key=Secret(SECRET_KEY),
         metrics_port=0,
         sandbox_latency_seconds=(0.0, 0.0),
     )

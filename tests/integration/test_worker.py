@@ -22,6 +22,7 @@ import httpx
 import pytest
 
 from adapters.sandbox.postgres_ledger import PostgresLedger
+from entrypoints.secret import Secret
 from entrypoints.services import Services
 from entrypoints.settings import Settings
 from entrypoints.wiring import migrate, wire
@@ -46,9 +47,9 @@ NEVER = timedelta(hours=1)
 @pytest.fixture
 async def settings(database_url: str, redis_url: str) -> Settings:
     made = Settings(
-        database_url=database_url,
-        redis_url=redis_url,
-        secret_key=SECRET,
+        database_url=Secret(database_url),
+        redis_url=Secret(redis_url),
+        secret_key=Secret(SECRET),
         webhook_allowed_networks=(ip_network("127.0.0.0/8"),),
         sandbox_latency_seconds=(0.0, 0.0),
         metrics_port=0,
@@ -137,7 +138,7 @@ async def listening_to(services: Services, processes: int) -> None:
     from adapters.taskiq.broker import CHANNEL
 
     assert services.settings.redis_url is not None
-    async with Redis.from_url(services.settings.redis_url) as client:
+    async with Redis.from_url(services.settings.redis_url.reveal()) as client:
 
         async def holds() -> bool:
             [(_, count)] = await client.pubsub_numsub(CHANNEL)
@@ -206,7 +207,7 @@ async def test_two_workers_at_once_do_each_job_once(settings: Settings) -> None:
                 await workers.enter_async_context(worker_of(settings, sweep_every=timedelta(seconds=0.05)))
             await shop.all_are("succeeded")
         assert settings.database_url is not None
-        ledger = PostgresLedger(settings.database_url)
+        ledger = PostgresLedger(settings.database_url.reveal())
         try:
             entries = await ledger.entries()
         finally:
@@ -221,7 +222,7 @@ async def test_a_database_without_tables_is_said_with_its_cure(database_url: str
     from sqlalchemy import make_url
 
     empty = make_url(database_url).set(database="postgres").render_as_string(hide_password=False)
-    settings = Settings(database_url=empty, redis_url=redis_url, secret_key=SECRET)
+    settings = Settings(database_url=Secret(empty), redis_url=Secret(redis_url), secret_key=Secret(SECRET))
     async with wire(settings) as services:
         assert await services.vital["store"]() is None
         missing = await services.vital["migrations"]()
@@ -235,11 +236,11 @@ async def test_another_secret_key_than_the_one_of_the_database_is_said_with_its_
         shop = await Shop.open(services)
         await services.payments.add_endpoint(shop.caller, AddEndpoint(url="http://127.0.0.1/"))
     other = "another key that is long enough for one"
-    async with wire(replace(settings, secret_key=other)) as services:
+    async with wire(replace(settings, secret_key=Secret(other))) as services:
         wrong = await services.vital["secrets"]()
         assert wrong is not None
         assert "PAYMENTS_SECRET_KEY=new,old" in wrong
-    async with wire(replace(settings, secret_key=f"{other},{SECRET}")) as services:
+    async with wire(replace(settings, secret_key=Secret(f"{other},{SECRET}"))) as services:
         assert await services.vital["secrets"]() is None
 
 
@@ -260,8 +261,8 @@ def environ_of(settings: Settings) -> dict[str, str]:
     assert settings.database_url is not None
     assert settings.redis_url is not None
     return {
-        "PAYMENTS_DATABASE_URL": settings.database_url,
-        "PAYMENTS_REDIS_URL": settings.redis_url,
+        "PAYMENTS_DATABASE_URL": settings.database_url.reveal(),
+        "PAYMENTS_REDIS_URL": settings.redis_url.reveal(),
         "PAYMENTS_SECRET_KEY": SECRET,
         "PAYMENTS_METRICS_PORT": "0",
         "PAYMENTS_SANDBOX_LATENCY_SECONDS": "0",

@@ -39,6 +39,7 @@ from entrypoints.cli.up.curl_lines import curl_lines
 from entrypoints.cli.up.demo_merchant import DemoMerchant, demo_merchant
 from entrypoints.http.app import create_app
 from entrypoints.http.server import Application
+from entrypoints.secret import Secret
 from entrypoints.services import Services
 from entrypoints.settings import LOOPBACK, Settings, SettingsError
 from entrypoints.wiring import in_memory
@@ -284,12 +285,13 @@ def test_beside_an_up_on_a_database_that_is_named_the_key_in_its_directory_count
         settings_of_running(directory.path)
     key = directory.secret_key()
     beside = settings_of_running(directory.path)
-    assert (beside.database_url, beside.secret_key) == ("postgresql://nobody@127.0.0.1:1/none", key)
+    url = "postgresql://nobody@127.0.0.1:1/none"
+    assert (beside.database_url, beside.secret_key) == (Secret(url), Secret(key))
     assert beside.redis_url is None
     with directory.held():
         assert settings_of_running(directory.path).redis_url is not None, "it has a Valkey of its own then"
     monkeypatch.setenv("PAYMENTS_SECRET_KEY", SECRET)
-    assert settings_of_running(directory.path).secret_key == SECRET
+    assert settings_of_running(directory.path).secret_key == Secret(SECRET)
 
 
 # ── the data directory ────────────────────────────────────────────────────────────────────────────────────────────────

@@ -1,15 +1,23 @@
 """Settings: read once, refused clearly, the same in the dataclass, in `.env.example` and in the README."""
 
+import copy
 import dataclasses
+import json
+import logging
+import pickle
+import pprint
 import re
+import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from adapters.sandbox import parse_latency
+from entrypoints.secret import Secret
 from entrypoints.setting_types import latency, secret_roots
 from entrypoints.settings import LOOPBACK, SETTINGS, Settings, SettingsError, needed, read_settings
 from payments_core.limits import LOGIN_PER_ADDRESS
@@ -31,7 +39,7 @@ def refusal(**given: str) -> str:
 
 
 def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
-    assert read() == Settings(secret_key=SECRET)
+    assert read() == Settings(secret_key=Secret(SECRET))
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,9 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
     ],
 )
 def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -> None:
-    assert getattr(read(**{field: text}), field) == (text if value is None else value)
+    value = text if value is None else value
+    secret = field in {"database_url", "database_replica_url", "redis_url", "secret_key"}
+    assert getattr(read(**{field: text}), field) == (Secret(str(value)) if secret else value)
 
 
 @pytest.mark.parametrize(
@@ -161,20 +171,71 @@ def test_a_proxy_is_a_url_with_host_and_port_and_its_refusal_shows_nothing_of_it
     assert "\n" not in said
 
 
-def test_settings_print_without_their_secrets() -> None:
+def _text_of_asdict(settings: Settings) -> str:
+    return str(dataclasses.asdict(settings))
+
+
+def _traceback_with_values(settings: Settings) -> str:
+    """What the most talkative of tracebacks shows: each local variable."""
+    try:
+        raise ValueError(f"nothing can be done with {settings.database_url}")
+    except ValueError as error:
+        return "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        repr,
+        str,
+        "{0!r} {0!s} {0}".format,
+        lambda settings: f"{settings.secret_key} {settings.secret_key!r} {settings.redis_url:>80}",
+        lambda settings: "%s %r" % (settings.database_url, settings.database_replica_url),  # noqa: UP031
+        lambda settings: str([settings.redis_url]) + str({settings.database_url: settings}),
+        lambda settings: json.dumps(dataclasses.astuple(settings), default=repr),
+        lambda settings: pprint.pformat(settings),
+        _text_of_asdict,
+        _traceback_with_values,
+        lambda settings: repr(copy.deepcopy(settings)),
+        lambda settings: logging.makeLogRecord({"msg": "%s", "args": (settings,)}).getMessage(),
+    ],
+)
+def test_settings_show_their_secrets_in_no_way_of_printing(shown: Callable[[Settings], str]) -> None:
+    url = "postgresql://u:hunter2@h/n"
     settings = read(
-        database_url="postgresql://u:hunter2@h/n",
+        database_url=url,
+        database_replica_url=url,
         redis_url="redis://:hunter2@h",
         webhook_proxy="http://u:hunter2@proxy:3128",
     )
-    assert "hunter2" not in repr(settings)
-    assert SECRET not in repr(settings)
+    said = shown(settings)
+    assert "hunter2" not in said
+    assert SECRET not in said
+
+
+def test_a_secret_has_no_form_in_which_it_could_leave_the_process() -> None:
+    secret = Secret(SECRET)
+    for write in (json.dumps, pickle.dumps, msgspec.json.encode, msgspec.to_builtins, vars):
+        with pytest.raises(TypeError) as refused:
+            write(secret)
+        assert SECRET not in str(refused.value)
+    assert copy.copy(secret) is secret
+    assert (secret, hash(secret)) == (Secret(SECRET), hash(Secret(SECRET)))
+    assert secret != SECRET
+    assert secret.reveal() == SECRET
+
+
+def test_each_setting_whose_text_may_hold_a_secret_is_one() -> None:
+    secret = {setting.field for setting in SETTINGS if setting.field.endswith(("_url", "_key", "_proxy"))}
+    urls = {**dict.fromkeys(secret, "postgresql://h"), "redis_url": "redis://h", "webhook_proxy": "http://h:1"}
+    given = read(**{field: url for field, url in urls.items() if field != "secret_key"})
+    assert {field for field in secret if isinstance(getattr(given, field), Secret)} == secret
 
 
 def test_what_a_process_needs_is_given_or_all_that_is_missing_is_said_a_line_each() -> None:
     url = "postgresql://u:p@h/n"
-    assert needed(read(database_url=url), "database_url", "secret_key") == (url, SECRET)
-    assert needed(read(), "secret_key") == (SECRET,)
+    assert needed(read(database_url=url), "database_url", "secret_key") == (Secret(url), Secret(SECRET))
+    assert needed(read(), "secret_key") == (Secret(SECRET),)
     with pytest.raises(SettingsError) as refused:
         needed(Settings(), "database_url", "secret_key")
     database, secret = str(refused.value).splitlines()
@@ -233,7 +294,7 @@ def test_too_many_keys_are_refused() -> None:
     ],
 )
 def test_a_url_that_says_where_to_connect_is_taken(field: str, text: str) -> None:
-    assert getattr(read(**{field: text}), field) == text
+    assert getattr(read(**{field: text}), field) == Secret(text)
 
 
 @pytest.mark.parametrize(
@@ -274,11 +335,11 @@ def test_a_secret_that_does_not_parse_is_refused_in_one_line_and_not_shown(field
 
 
 def test_an_empty_text_is_not_set() -> None:
-    assert read(metrics_port="", database_url=" ", env="") == Settings(secret_key=SECRET)
+    assert read(metrics_port="", database_url=" ", env="") == Settings(secret_key=Secret(SECRET))
 
 
 def test_defaults_of_a_command_give_way_to_the_environment() -> None:
-    local = Settings(secret_key=SECRET, webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+    local = Settings(secret_key=Secret(SECRET), webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
     assert read_settings({}, env_file=None, defaults=local) == local
     changed = read_settings({"PAYMENTS_WEBHOOK_ALLOW_HTTP": "off"}, env_file=None, defaults=local)
     assert changed == dataclasses.replace(local, webhook_allow_http=False)
@@ -289,13 +350,13 @@ class TestAnEnvFile:
         file = tmp_path / ".env"
         file.write_text(f"PAYMENTS_SECRET_KEY={SECRET}\nPAYMENTS_METRICS_PORT=1\nPAYMENTS_SANDBOX_SEED='7'\n")
         settings = read_settings({"PAYMENTS_METRICS_PORT": "2", "PAYMENTS_SANDBOX_SEED": ""}, env_file=file)
-        assert (settings.secret_key, settings.metrics_port, settings.sandbox_seed) == (SECRET, 2, 7)
+        assert (settings.secret_key, settings.metrics_port, settings.sandbox_seed) == (Secret(SECRET), 2, 7)
 
     def test_refers_to_no_other_variable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("HOME", "/nowhere")
         file = tmp_path / ".env"
         file.write_text(f"PAYMENTS_SECRET_KEY={SECRET}${{HOME}}$HOME\n")
-        assert read_settings({}, env_file=file).secret_key == f"{SECRET}${{HOME}}$HOME"
+        assert read_settings({}, env_file=file).secret_key == Secret(f"{SECRET}${{HOME}}$HOME")
 
     @pytest.mark.parametrize(
         ("text", "line"),
@@ -333,7 +394,7 @@ class TestAnEnvFile:
         assert read_settings({}, env_file=file) == Settings(metrics_port=1)
 
     def test_may_be_missing(self, tmp_path: Path) -> None:
-        assert read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=tmp_path / ".env").secret_key == SECRET
+        assert read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=tmp_path / ".env").secret_key == Secret(SECRET)
 
     def test_that_is_the_example_gives_the_defaults(self, tmp_path: Path) -> None:
         example = (ROOT / ".env.example").read_text()
@@ -342,7 +403,7 @@ class TestAnEnvFile:
         settings = read_settings({"PAYMENTS_SECRET_KEY": SECRET}, env_file=file)
         shown = {"database_url", "redis_url"}
         plain = dataclasses.replace(settings, **dict.fromkeys(shown), notices=())  # type: ignore[arg-type]  # both optional
-        assert plain == Settings(secret_key=SECRET)
+        assert plain == Settings(secret_key=Secret(SECRET))
 
 
 class TestNotices:
@@ -360,7 +421,7 @@ class TestNotices:
         assert names == ["PAYMENTS_WEBHOOK_ALLOWED_NETWORKS", "PAYMENTS_WEBHOOK_ALLOW_HTTP", "PAYMENTS_RATE_LIMITS"]
 
     def test_pass_over_what_a_command_of_development_brings_along(self) -> None:
-        local = Settings(secret_key=SECRET, webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
+        local = Settings(secret_key=Secret(SECRET), webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
         assert read_settings({}, env_file=None, defaults=local).notices == ()
         production = read_settings({"PAYMENTS_ENV": "production"}, env_file=None, defaults=local)
         assert len(production.notices) == 3
@@ -389,7 +450,7 @@ class TestProduction:
     )
     def test_refuses_a_secret_that_somebody_copied(self, secret: str) -> None:
         assert refusal(env="production", secret_key=secret).startswith("PAYMENTS_SECRET_KEY: looks like a placeholder")
-        assert read(secret_key=secret).secret_key == secret
+        assert read(secret_key=secret).secret_key == Secret(secret)
 
 
 class TestTheTable:

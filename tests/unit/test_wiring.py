@@ -19,6 +19,7 @@ from adapters.memory import HandClock, MemoryStore
 from entrypoints.logs import QUIETER, request_id, set_up_logs
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
+from entrypoints.secret import Secret
 from entrypoints.services import Services
 from entrypoints.settings import Settings, SettingsError
 from entrypoints.wiring import encode, in_memory, migrate, wire
@@ -123,17 +124,17 @@ class TestLimits:
 
 async def test_wiring_says_what_is_not_set() -> None:
     with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL is not set"):
-        async with wire(Settings(secret_key=SECRET)):
+        async with wire(Settings(secret_key=Secret(SECRET))):
             pass
     with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY is not set"):
-        async with wire(Settings(database_url="postgresql://nobody@localhost/none")):
+        async with wire(Settings(database_url=Secret("postgresql://nobody@localhost/none"))):
             pass
     with pytest.raises(SettingsError, match="PAYMENTS_DATABASE_URL is not set"):
         await migrate(Settings())
 
 
 async def test_without_redis_it_wires_and_says_that_it_is_slower() -> None:
-    settings = Settings(secret_key=SECRET, database_url="postgresql://nobody@localhost/none")
+    settings = Settings(secret_key=Secret(SECRET), database_url=Secret("postgresql://nobody@localhost/none"))
     async with wire(settings) as services:
         said = {name: await check() for name, check in services.useful.items()}
         await services.cache.put("k", b"v", ttl_seconds=60)
@@ -147,9 +148,9 @@ async def test_without_redis_it_wires_and_says_that_it_is_slower() -> None:
 
 async def test_a_redis_url_with_an_option_that_the_driver_does_not_know_is_refused_without_being_shown() -> None:
     settings = Settings(
-        secret_key=SECRET,
-        database_url="postgresql://nobody@localhost/none",
-        redis_url="redis://:hunter2@localhost?ssl_cert_reqs=none",
+        secret_key=Secret(SECRET),
+        database_url=Secret("postgresql://nobody@localhost/none"),
+        redis_url=Secret("redis://:hunter2@localhost?ssl_cert_reqs=none"),
     )
     with pytest.raises(SettingsError, match="PAYMENTS_REDIS_URL: ") as refused:
         async with wire(settings):
@@ -159,7 +160,9 @@ async def test_a_redis_url_with_an_option_that_the_driver_does_not_know_is_refus
 
 async def test_a_key_that_is_too_short_is_refused_however_the_settings_were_made() -> None:
     with pytest.raises(SettingsError, match="PAYMENTS_SECRET_KEY: key 1 of 1 has 5 bytes"):
-        async with wire(Settings(secret_key="short", database_url="postgresql://nobody@localhost/none")):
+        async with wire(
+            Settings(secret_key=Secret("short"), database_url=Secret("postgresql://nobody@localhost/none"))
+        ):
             pass
 
 
@@ -389,7 +392,7 @@ class TestMetrics:
 
         monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         monkeypatch.setattr("entrypoints.metrics_server.open_port", broken)
-        with sharing_metrics(Settings(secret_key=SECRET)) as shared:
+        with sharing_metrics(Settings(secret_key=Secret(SECRET))) as shared:
             async with in_memory(metrics=shared.metrics) as services, shared.serving(services):
 
                 async def said() -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from entrypoints.cli.data_directory import DataDirectory
 from entrypoints.cli.errors import CommandFailed
+from entrypoints.secret import Secret
 from entrypoints.settings import LOOPBACK, Needed, Settings, needed, read_settings
 
 LOCAL = Settings(webhook_allowed_networks=LOOPBACK, webhook_allow_http=True)
@@ -91,7 +92,7 @@ def settings_of_running(data_dir: Path) -> Settings:
         settings,
         database_url=settings.database_url or database_url,
         redis_url=settings.redis_url or (redis_url if directory.is_held() else None),
-        secret_key=settings.secret_key or directory.secret_key(),
+        secret_key=settings.secret_key or Secret(directory.secret_key()),
     )
 
 

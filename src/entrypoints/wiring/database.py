@@ -44,7 +44,7 @@ def open_database(settings: Settings, url: str, vault: Vault, opened: AsyncExitS
         vital["bounds"] = nothing_unbounded(partial(unbounded, engine))
     if settings.database_replica_url is None:
         return Database(store=store, views=store, vital=vital, useful={})
-    replica = engine_of(settings, settings.database_replica_url, bounds=REPLICA_BOUNDS)
+    replica = engine_of(settings, settings.database_replica_url.reveal(), bounds=REPLICA_BOUNDS)
     opened.push_async_callback(replica.dispose)
     return Database(
         store=store,

@@ -25,6 +25,7 @@ from entrypoints.checks import always_says
 from entrypoints.metered import MeteredCache, MeteredGateway, MeteredLimits, MeteredNotifier, NoLimits
 from entrypoints.metrics import Metrics
 from entrypoints.metrics_server import sharing_metrics
+from entrypoints.secret import Secret
 from entrypoints.services import HealthCheck, Services
 from entrypoints.setting_types import secret_roots
 from entrypoints.settings import Settings, SettingsError, needed
@@ -65,7 +66,7 @@ async def in_memory(
         yield _services(
             settings,
             metrics or Metrics(),
-            keys=_keys(settings.secret_key) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),)),
+            keys=keys_of(settings.secret_key) if settings.secret_key else SecretKeys(roots=(os.urandom(ROOT_BYTES),)),
             clock=clock,
             store=store,
             views=store,
@@ -92,12 +93,12 @@ async def wire(
     checks are for. Raises SettingsError.
     """
     url, secret = needed(settings, "database_url", "secret_key")
-    keys = _keys(secret)
+    keys = keys_of(secret)
     clock = SystemClock()
     async with AsyncExitStack() as opened:
         measured = opened.enter_context(sharing_metrics(settings)) if serves_metrics else None
-        database = open_database(settings, url, AeadVault(keys.derive("vault"), entropy=os.urandom), opened)
-        ledger = PostgresLedger(url)
+        database = open_database(settings, url.reveal(), AeadVault(keys.derive("vault"), entropy=os.urandom), opened)
+        ledger = PostgresLedger(url.reveal())
         opened.push_async_callback(ledger.close)
         services = _services(
             settings,
@@ -202,8 +203,9 @@ def _http_notifier(settings: Settings) -> HttpNotifier:
     )
 
 
-def _keys(secret: str) -> SecretKeys:
+def keys_of(secret: Secret) -> SecretKeys:
+    """Return the keys of the setting. Raises SettingsError."""
     try:
-        return SecretKeys(roots=secret_roots(secret))
+        return SecretKeys(roots=secret_roots(secret.reveal()))
     except ValueError as error:
         raise SettingsError(f"PAYMENTS_SECRET_KEY: {error}") from None

@@ -52,10 +52,10 @@ async def over_redis(settings: Settings, clock: Clock, opened: AsyncExitStack, *
         }
         return alone(clock, said)
     try:
-        client = make_client(settings.redis_url)
+        client = make_client(settings.redis_url.reveal())
     except ValueError as error:
         raise SettingsError(f"PAYMENTS_REDIS_URL: {error}") from None
-    broker = DoorbellBroker(settings.redis_url)
+    broker = DoorbellBroker(settings.redis_url.reveal())
     opened.push_async_callback(client.aclose)
     await opened.enter_async_context(broker)
     doorbell = await opened.enter_async_context(TaskiqDoorbell(broker))
@@ -77,4 +77,4 @@ def taskiq_broker(settings: Settings) -> DoorbellBroker:
     """Return a broker for taskiq's own commands, with the bell that its task rings. Raises SettingsError."""
     if settings.redis_url is None:
         raise SettingsError("PAYMENTS_REDIS_URL is not set, and taskiq needs it; `payments worker` doesn't.")
-    return DoorbellBroker(settings.redis_url)
+    return DoorbellBroker(settings.redis_url.reveal())

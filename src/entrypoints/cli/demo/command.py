@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from entrypoints.cli.errors import CommandFailed
+from entrypoints.secret import Secret
 
 if TYPE_CHECKING:
     from entrypoints.cli.demo.story import Story
@@ -49,7 +50,9 @@ async def _demo(*, begun: float) -> None:
     await screen.load("entrypoints.cli.up.embedded_servers", "Starting")
     from entrypoints.cli.up.embedded_servers import own_servers
 
-    settings = replace(LOCAL, secret_key=secrets.token_urlsafe(SECRET_KEY_BYTES), metrics_port=0, log_level="warning")
+    settings = replace(
+        LOCAL, secret_key=Secret(secrets.token_urlsafe(SECRET_KEY_BYTES)), metrics_port=0, log_level="warning"
+    )
     with (
         tempfile.TemporaryDirectory(prefix="payments-demo-") as directory,
         contextlib.closing(bind(HOST, 0)) as api,

@@ -12,6 +12,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.data_directory import DataDirectory
+from entrypoints.secret import Secret
 
 if TYPE_CHECKING:
     import socket
@@ -53,7 +54,7 @@ def up(port: int, host: str, data_dir: Path) -> None:
         if settings.database_url is None or settings.redis_url is None:
             stack.enter_context(directory.held())
         if settings.secret_key is None:
-            settings = replace(settings, secret_key=directory.secret_key())
+            settings = replace(settings, secret_key=Secret(directory.secret_key()))
         stack.enter_context(ended_by_signals(f"Stopped; the data stays in {data_dir}."))
         run(_up(settings, listener, directory))
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from entrypoints.cli.screen import Screen
+from entrypoints.secret import Secret
 from entrypoints.settings import Settings
 from entrypoints.wiring import embedded_postgres, embedded_valkey
 
@@ -42,12 +43,12 @@ async def own_servers(
             with screen.working("Starting Postgres", "Postgres started"):
                 database = await postgres.enter_async_context(embedded_postgres(directory, durable=durable))
             watches.append(_watch(database.ended, postgres))
-            settings = replace(settings, database_url=database.url)
+            settings = replace(settings, database_url=Secret(database.url))
         if settings.redis_url is None:
             with screen.working("Starting Valkey", "Valkey started"):
                 doorbell = await valkey.enter_async_context(embedded_valkey(directory))
             watches.append(_watch(doorbell.ended, valkey))
-            settings = replace(settings, redis_url=doorbell.url)
+            settings = replace(settings, redis_url=Secret(doorbell.url))
         await loading
         yield OwnServers(settings=settings, watches=tuple(watches))
     finally:
