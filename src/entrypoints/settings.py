@@ -6,7 +6,7 @@ An unknown `PAYMENTS_*` name only warns: orchestrators inject names of their own
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_network
@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from entrypoints.env_file import read_env_file
 from entrypoints.secret import Secret
+from entrypoints.server_urls import PLACEHOLDERS, may_be_overheard, weakness_of_password
 from entrypoints.setting_types import (
     MAKE_ONE,
     PORT_MAX,
@@ -52,9 +53,9 @@ from payments_core.webhook import RETRY_SCHEDULE
 PREFIX: Final = "PAYMENTS_"
 ENV_FILE: Final = Path(".env")
 LOOPBACK: Final[tuple[Network, ...]] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-PLACEHOLDERS: Final = ("development", "change", "example", "insecure", "secret", "test")
-"""How secrets begin that somebody copied rather than made."""
 DISTINCT_CHARACTERS_MIN: Final = 10
+NEW_PASSWORD: Final = "make one with `openssl rand -hex 24`"  # noqa: S105 - how to make one
+ENCRYPT: Final = "for Postgres say ?sslmode=verify-full, for Redis rediss://"
 LEASE_SECONDS_MIN: Final = 4
 """With less, a pause of the machine between two heartbeats would look like the end of a worker."""
 LEASE_SECONDS_MAX: Final = 60 * 60
@@ -265,11 +266,26 @@ def _given(environ: Mapping[str, str], env_file: Path | None) -> dict[str, str]:
 
 
 def _unsafe(settings: Settings) -> list[str]:
-    if settings.env != "production" or settings.secret_key is None:
+    """Return a line for each secret with which production does not start."""
+    if settings.env != "production":
         return []
-    if any(_is_guessable(secret.strip()) for secret in settings.secret_key.reveal().split(",")):
-        return [f"{PREFIX}SECRET_KEY: looks like a placeholder, which production refuses; {MAKE_ONE}"]
-    return []
+    lines: list[str] = []
+    for name, url in _servers(settings):
+        weakness = weakness_of_password(url.reveal())
+        if weakness is not None:
+            lines.append(f"{name}: {weakness}; {NEW_PASSWORD}")
+    secrets = [] if settings.secret_key is None else settings.secret_key.reveal().split(",")
+    if any(_is_guessable(secret.strip()) for secret in secrets):
+        lines.append(f"{PREFIX}SECRET_KEY: looks like a placeholder, which production refuses; {MAKE_ONE}")
+    return lines
+
+
+def _servers(settings: Settings) -> Iterator[tuple[str, Secret]]:
+    """Give the URLs of servers that are set, and the names of their settings."""
+    for name in ("database_url", "database_replica_url", "redis_url"):
+        url: Secret | None = getattr(settings, name)
+        if url is not None:
+            yield PREFIX + name.upper(), url
 
 
 def _is_guessable(secret: str) -> bool:
@@ -291,6 +307,11 @@ def _notices(settings: Settings, chosen: set[str]) -> list[str]:
         lines.append(f"{PREFIX}WEBHOOK_ALLOW_HTTP: webhooks may travel unencrypted")
     if not settings.rate_limits and told("rate_limits"):
         lines.append(f"{PREFIX}RATE_LIMITS: nothing is limited, logins included")
+    lines += [
+        f"{name}: what is said to this server may pass the network unencrypted; {ENCRYPT}"
+        for name, url in _servers(settings)
+        if production and may_be_overheard(url.reveal())
+    ]
     if production and settings.registration == "open":
         lines.append(f"{PREFIX}REGISTRATION: anybody can open an account")
     if production and not settings.allowed_hosts:

@@ -452,6 +452,89 @@ class TestProduction:
         assert refusal(env="production", secret_key=secret).startswith("PAYMENTS_SECRET_KEY: looks like a placeholder")
         assert read(secret_key=secret).secret_key == Secret(secret)
 
+    @pytest.mark.parametrize(
+        "password",
+        [
+            "postgres",
+            "Postgres1!",
+            "payments",
+            "password",
+            "passwort123",
+            "changeme-changeme",
+            "change_me",
+            "aaaaaaaaaaaa",
+            "12345678",
+            "11111111111111111111",
+            "shop",
+            "shop2026!",
+            "hunter2",
+            "secret%21",
+            "test",
+            "redis",
+        ],
+    )
+    @pytest.mark.parametrize(
+        ("field", "url"),
+        [
+            ("database_url", "postgresql://shop:{}@h/n?sslmode=verify-full"),
+            ("database_url", "postgresql://shop@h/n?password={}&sslmode=verify-full"),
+            ("database_replica_url", "postgres://shop:{}@127.0.0.1/n"),
+            ("redis_url", "rediss://shop:{}@h"),
+            ("redis_url", "unix://shop:{}@/run/valkey.sock"),
+        ],
+    )
+    def test_refuses_a_password_that_is_a_default_a_placeholder_or_short(
+        self, field: str, url: str, password: str
+    ) -> None:
+        said = refusal(env="production", **{field: url.format(password)})
+        assert said.startswith(f"PAYMENTS_{field.upper()}: its password ")
+        assert password not in said.replace("its password", "")
+        assert "\n" not in said
+        assert getattr(read(**{field: url.format(password)}), field) == Secret(url.format(password))
+
+    def test_refuses_what_the_example_and_the_arrangement_for_containers_show(self) -> None:
+        example = (ROOT / ".env.example").read_text()
+        urls = re.findall(r"^#PAYMENTS_(DATABASE_URL)=(\S+)", example, flags=re.MULTILINE)
+        assert urls
+        for name, url in urls:
+            assert "its password is a default" in refusal(env="production", **{name.lower(): url})
+        for name in ("PAYMENTS_SECRET_KEY", "POSTGRES_PASSWORD"):
+            assert re.search(rf"^{name}=$", example, flags=re.MULTILINE), "nothing to copy as it stands"
+
+    @pytest.mark.parametrize(
+        ("field", "url"),
+        [
+            ("database_url", "postgresql://shop:9f3c5a1be07d44c2@127.0.0.1/n"),
+            ("database_url", "postgresql://shop:9f3c5a1be07d44c2@h/n?sslmode=verify-full"),
+            ("database_url", "postgresql://shop@/n?host=/run/postgresql"),
+            ("database_url", "postgresql:///n"),
+            ("database_url", "postgresql://shop:8302719465130284@[::1]/n"),
+            ("redis_url", "redis://localhost"),
+            ("redis_url", "redis://:8302719465130284@localhost"),
+            ("redis_url", "rediss://:uPasswordless-9x@h"),
+            ("redis_url", "unix:///run/valkey.sock"),
+        ],
+    )
+    def test_takes_passwords_of_ones_own_and_servers_that_ask_for_none(self, field: str, url: str) -> None:
+        settings = read(env="production", **{field: url})
+        assert getattr(settings, field) == Secret(url)
+        assert settings.notices == ()
+
+    @pytest.mark.parametrize(
+        ("field", "url"),
+        [
+            ("database_url", "postgresql://shop:9f3c5a1be07d44c2@db/n"),
+            ("database_url", "postgresql://shop:9f3c5a1be07d44c2@10.0.0.1/n?sslmode=prefer"),
+            ("database_replica_url", "postgresql://shop@/n?host=db.example.com"),
+            ("redis_url", "redis://valkey:6379/0"),
+        ],
+    )
+    def test_says_which_servers_are_talked_to_in_the_clear(self, field: str, url: str) -> None:
+        (notice,) = read(env="production", **{field: url}).notices
+        assert notice.startswith(f"PAYMENTS_{field.upper()}: what is said to this server may pass the network unencry")
+        assert "9f3c" not in notice
+        assert read(**{field: url}).notices == ()
+
 
 class TestTheTable:
     def test_has_each_field_of_the_settings_once(self) -> None:
