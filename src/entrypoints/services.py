@@ -42,6 +42,51 @@ class DatabaseSeen(Protocol):
         ...
 
 
+class Sealed(Protocol):
+    """What is sealed in one place, and what was done there."""
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        ...
+
+    @property
+    def rows(self) -> Mapping[bytes, int]:
+        """How many rows were under each key, by the key's header."""
+        ...
+
+    @property
+    def resealed(self) -> int:
+        """How many of them were sealed again."""
+        ...
+
+    @property
+    def unreadable(self) -> int:
+        """How many no key opens."""
+        ...
+
+    @property
+    def named(self) -> Sequence[Sequence[object]]:
+        """The primary keys of the first of these."""
+        ...
+
+
+class Seals(Protocol):
+    """All that is sealed in the database."""
+
+    @property
+    def headers(self) -> Sequence[bytes]:
+        """How that begins which each key of the settings sealed, in their order: the first one seals."""
+        ...
+
+    async def walk(self, *, reseal: bool, told: Callable[[int], None]) -> Sequence[Sealed]:
+        """Look at all of it, seal again what an older key sealed if `reseal`, and return what was found, by place.
+
+        `told` is called with the number of rows that were looked at since. Raises Unavailable.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that an entrypoint is given.

@@ -518,8 +518,13 @@ def _event(row: Stored) -> Event:
     )
 
 
+def endpoint_context(id: str) -> str:
+    """Return the context in which an endpoint's secrets are sealed."""
+    return f"endpoint:{id}"
+
+
 def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
-    context = f"endpoint:{endpoint.id}"
+    context = endpoint_context(endpoint.id)
     return {
         "merchant_id": endpoint.merchant,
         "livemode": endpoint.livemode,
@@ -539,7 +544,7 @@ def _endpoint_row(endpoint: Endpoint, vault: Vault) -> Row:
 
 
 def _endpoint(row: Stored, vault: Vault) -> Endpoint:
-    context = f"endpoint:{row['id']}"
+    context = endpoint_context(row["id"])
     return Endpoint(
         id=row["id"],
         merchant=row["merchant_id"],
@@ -673,12 +678,13 @@ def _job(row: Stored) -> Job:
     )
 
 
-def _record_context(merchant: MerchantId, livemode: bool, key: str) -> str:
+def record_context(merchant: MerchantId, livemode: bool, key: str) -> str:
+    """Return the context in which the body of an idempotency record is sealed."""
     return f"idempotency:{merchant}:{int(livemode)}:{key}"
 
 
 def _record_row(record: Record, vault: Vault) -> Row:
-    context = _record_context(record.merchant, record.livemode, record.key)
+    context = record_context(record.merchant, record.livemode, record.key)
     return {
         "merchant_id": record.merchant,
         "livemode": record.livemode,
@@ -695,7 +701,7 @@ def _record_row(record: Record, vault: Vault) -> Row:
 
 
 def _record(row: Stored, vault: Vault) -> Record:
-    context = _record_context(row["merchant_id"], row["livemode"], row["key"])
+    context = record_context(row["merchant_id"], row["livemode"], row["key"])
     return Record(
         merchant=row["merchant_id"],
         livemode=row["livemode"],

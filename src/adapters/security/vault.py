@@ -33,6 +33,11 @@ class AeadVault:
         self._ciphers = [(VERSION + _key_id(key), AESGCM(key)) for key in keys]
         self._entropy = entropy
 
+    @property
+    def headers(self) -> Sequence[bytes]:
+        """How that begins which each key sealed, in the order of the keys: the first one seals."""
+        return [header for header, _ in self._ciphers]
+
     def seal(self, plain: bytes, /, *, context: str) -> bytes:
         """Return `plain` encrypted and bound to `context`: it opens under the same context only."""
         header, cipher = self._ciphers[0]

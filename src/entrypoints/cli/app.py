@@ -18,6 +18,7 @@ from entrypoints.cli.jobs.command import jobs
 from entrypoints.cli.listen.command import listen
 from entrypoints.cli.merchant import merchant
 from entrypoints.cli.migrate import migrate_command
+from entrypoints.cli.secrets import secrets
 from entrypoints.cli.serve.command import serve
 from entrypoints.cli.shell import shell
 from entrypoints.cli.up.command import up
@@ -102,6 +103,21 @@ def payments() -> None:
     """
 
 
-_FIRST = (up, demo, serve, worker, migrate_command, listen)
-for command in (*_FIRST, merchant, jobs, attempts, audit, shell, doctor, verify):
+COMMANDS: Final = (
+    up,
+    demo,
+    serve,
+    worker,
+    migrate_command,
+    listen,
+    merchant,
+    jobs,
+    attempts,
+    audit,
+    shell,
+    doctor,
+    verify,
+    secrets,
+)
+for command in COMMANDS:
     payments.add_command(with_debug(command))

@@ -1,6 +1,7 @@
 """The only room that names concrete adapters: everything over Postgres and Redis, or everything in memory."""
 
 from adapters.taskiq import hears_own_ring
+from entrypoints.wiring.seals import seals_of
 from entrypoints.wiring.servers import (
     embedded_postgres,
     embedded_urls,
@@ -21,6 +22,7 @@ __all__ = [
     "in_memory",
     "migrate",
     "missing",
+    "seals_of",
     "see_database",
     "taskiq_broker",
     "wire",
