@@ -97,7 +97,7 @@ class Settings:
     webhook_allowed_networks: tuple[Network, ...] = ()
     webhook_allow_http: bool = False
     webhook_ports: frozenset[int] = frozenset({443, 8443})
-    webhook_proxy: str | None = field(default=None, repr=False)
+    webhook_proxy: Secret | None = None
     webhook_schedule: tuple[timedelta, ...] = tuple(RETRY_SCHEDULE)
     lookup_schedule: tuple[timedelta, ...] = tuple(LOOKUP_SCHEDULE)
     lease_seconds: int = round(LEASE.total_seconds())
@@ -170,7 +170,7 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="webhook_allowed_networks", default="loopback in `up` and `demo`, else empty", read=networks),
     Setting(field="webhook_allow_http", default="on in `up` and `demo`, else off", read=switch),
     Setting(field="webhook_ports", default="443,8443", read=ports),
-    Setting(field="webhook_proxy", default="none", read=proxy_url),
+    Setting(field="webhook_proxy", default="none", read=hidden(proxy_url)),
     Setting(field="webhook_schedule", default="0s,5s,5m,30m,2h,5h,10h,14h,20h,24h", read=delivery_schedule),
     Setting(field="lookup_schedule", default="1s,5s,30s,5m,1h,1d,1d,1d,1d,1d", read=schedule),
     Setting(field="lease_seconds", default="60", read=number(LEASE_SECONDS_MIN, LEASE_SECONDS_MAX)),

@@ -199,7 +199,7 @@ def _http_notifier(settings: Settings) -> HttpNotifier:
             allow_http=settings.webhook_allow_http,
             ports=settings.webhook_ports,
         ),
-        proxy=None if settings.webhook_proxy is None else Proxy.at(settings.webhook_proxy),
+        proxy=None if settings.webhook_proxy is None else Proxy.at(settings.webhook_proxy.reveal()),
     )
 
 
