@@ -7,6 +7,9 @@ server that answers as its owner, the attacker, likes.
 # ruff: noqa: RUF001  # look-alike characters are what is tried here
 from __future__ import annotations
 
+import asyncio
+import socket
+import threading
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, ip_network
@@ -17,6 +20,7 @@ from adapters.http.guard import AddressGuard
 from adapters.http.notifier import HttpNotifier
 from adapters.http.resolver import ADDRESSES_DIALLED_MAX
 from payments_core.ports import Answered
+from payments_core.worker import DELIVERIES_IN_FLIGHT_FAILING_MAX
 from tests.attack.internet import (
     PUBLIC,
     PUBLIC_IPV6,
@@ -25,6 +29,7 @@ from tests.attack.internet import (
     Internet,
     Listener,
     answered,
+    few_turns,
     internet,
     listening,
     notifier_of,
@@ -316,3 +321,29 @@ class TestRebinding:
         await unreached(world.notifier, f"http://hook.evil.example:{world.trap.port}/", "connect")
         assert len({address for address, _ in world.there.dialled}) <= ADDRESSES_DIALLED_MAX
         assert len(world.there.dialled) <= ADDRESSES_DIALLED_MAX**2
+
+
+class TestHeldUp:
+    async def test_names_that_are_never_answered_hold_up_nobody_elses(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        silent, speaks = 2 * DELIVERIES_IN_FLIGHT_FAILING_MAX, threading.Event()
+
+        def getaddrinfo(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+            if host.startswith("silent"):
+                speaks.wait(PATIENCE_SECONDS)
+            return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (PUBLIC, 0))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        guard = AddressGuard(allow_http=True, ports=frozenset({80}))
+        async with listening() as shop, notifier_of(guard) as notifier:
+            world.there.servers[PUBLIC] = shop.port
+            urls = [f"http://silent-{number}.evil.example/" for number in range(silent)]
+            waiting = [asyncio.create_task(send(notifier, url)) for url in urls]
+            await few_turns()
+            try:
+                await answered(notifier, "http://hook.example/")
+                assert not any(task.done() for task in waiting)
+            finally:
+                speaks.set()
+                await asyncio.gather(*waiting)

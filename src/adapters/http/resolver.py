@@ -16,9 +16,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from adapters.http.failure import AddressRefused
 from adapters.http.guard import AddressGuard
 
-LOOKUPS_MAX: Final = 64
+LOOKUPS_MAX: Final = 256
 """Threads that wait for name servers, one for each host. Not the loop's own: a name server that never answers must
-hold up neither what shares those nor (below this number) anyone else's names."""
+hold up neither what shares those nor (below this number) anyone else's names. Well above the attempts that a worker
+makes at failing endpoints at a time (100), as a thread outlasts the attempt that gave up on it."""
 
 ADDRESSES_DIALLED_MAX: Final = 4
 """Of one name. aiohttp starts over after each failure with the rest of the list, so the connections of one attempt
