@@ -49,6 +49,8 @@ class Action(StrEnum):
     JOB_REVIVED = "job.revived"
     ATTEMPT_SEEN = "attempt.seen"
     ATTEMPT_RESOLVED = "attempt.resolved"
+    SECRETS_RESEALED = "secrets.resealed"
+    """What is kept encrypted was encrypted again, under another key."""
 
 
 class ActorKind(StrEnum):

@@ -147,6 +147,10 @@ class Staff:
         _log.info("the password of %s was reset", merchant.id)
         return merchant
 
+    async def note(self, action: Action) -> None:
+        """Keep that somebody did what concerns the whole installation and no use case does. Raises Unavailable."""
+        await self.audit.append(audit_entry(self.units.moment(), action, staff(self.name), merchant=None))
+
     async def _note(self, action: Action, merchant: MerchantId, subject: str, *, livemode: bool) -> None:
         """Keep that somebody of the staff looked at what is a merchant's."""
         moment = self.units.moment()

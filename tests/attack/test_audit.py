@@ -127,6 +127,7 @@ OF_STAFF: Final = {
     Action.JOB_REVIVED,
     Action.ATTEMPT_SEEN,
     Action.ATTEMPT_RESOLVED,
+    Action.SECRETS_RESEALED,
 }
 """What merchants cannot do; tests/unit/test_staff.py has these."""
 

@@ -11,6 +11,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
+from entrypoints.cli.staff import staff_of
 
 if TYPE_CHECKING:
     from entrypoints.cli.screen import Screen
@@ -88,6 +89,7 @@ async def _rotate(settings: Settings) -> None:
                 break
             found = await _walk(seals, screen, reseal=True)
             resealed = {place.name: place.resealed + resealed[place.name] for place in found}
+    await _note(settings)
     for name, number in resealed.items():
         screen.line(f"Sealed again: {number:,} {name}.")
     _refuse_unreadable(found)
@@ -96,6 +98,14 @@ async def _rotate(settings: Settings) -> None:
         raise CommandFailed(f"{left:,} are under an older key: {ROTATED_ELSEWHERE}.")
     screen.line("Nothing is sealed under an older key.")
     screen.line(_what_may_go(seals))
+
+
+async def _note(settings: Settings) -> None:
+    from entrypoints.wiring import wire
+    from payments_core.audit import Action
+
+    async with wire(settings) as services:
+        await staff_of(services).note(Action.SECRETS_RESEALED)
 
 
 async def _check(settings: Settings) -> None:

@@ -20,6 +20,10 @@ from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, End
 GONE: Final = 410
 """The status by which a receiver asks for nothing more."""
 
+UNTOLD: Final = frozenset({"blocked_address", "dns"})
+"""Told apart, and by the time they took, these would say which names there are inside the network of the service."""
+NOWHERE: Final = "dns: the host has no address that webhooks may reach"
+
 _log = logging.getLogger(__name__)
 
 
@@ -41,16 +45,19 @@ async def deliver_webhook(
     on = turn_at(claimed.delivery.merchant, "delivery", claimed.delivery.id)
     delivery = await units.run_behind(act, of=Behind.DELIVERIES, on=on)
     if not _is_received(reply):
-        _log.info(*_about_failure(delivery, delivery.attempts[-1]))
+        _log.info(*_about_failure(delivery, delivery.attempts[-1], reply))
 
 
 def _is_received(reply: Answered | Unreached) -> bool:
     return isinstance(reply, Answered) and 200 <= reply.status_code < 300
 
 
-def _about_failure(delivery: Delivery, attempt: DeliveryAttempt) -> tuple[str, ...]:
+def _about_failure(delivery: Delivery, attempt: DeliveryAttempt, reply: Answered | Unreached) -> tuple[str, ...]:
     """Return the words for the log; not the URL, in which merchants keep secrets, nor what was answered."""
-    why = attempt.error or f"answered with status {attempt.status_code}"
+    if isinstance(reply, Answered):
+        why = f"answered with status {reply.status_code}"
+    else:
+        why = f"{reply.code}: {reply.message}"
     then = f"next at {format_time(delivery.due_at)}" if delivery.due_at is not None else f"now {delivery.status}"
     where = f"webhook {delivery.endpoint}: delivery {delivery.id} of {delivery.event_type}"
     return "%s not delivered by attempt %s: %s; %s", where, str(attempt.number), why, then
@@ -166,5 +173,7 @@ def _attempt(number: int, at: datetime, reply: Answered | Unreached) -> Delivery
                 excerpt=reply.excerpt,
             )
         case Unreached():
+            if reply.code in UNTOLD:
+                return DeliveryAttempt(number=number, at=at, milliseconds=0, error=NOWHERE)
             error = f"{reply.code}: {reply.message}"
             return DeliveryAttempt(number=number, at=at, milliseconds=reply.milliseconds, error=error)
