@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
 from entrypoints.metrics import Metrics
@@ -110,6 +110,6 @@ class Services:
     limits: RateLimits
     bell: Bell
     metrics: Metrics
-    fingerprint_key: bytes
+    fingerprint_key: bytes = field(repr=False)
     vital: Mapping[str, HealthCheck]
     useful: Mapping[str, HealthCheck]

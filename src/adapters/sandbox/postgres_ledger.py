@@ -136,6 +136,8 @@ class PostgresLedger:
             isolation_level="AUTOCOMMIT",
             pool_size=CONNECTIONS_MAX,
             max_overflow=0,
+            # As in the store's: what is in a row is in no error message and in no log.
+            hide_parameters=True,
             # Statements prepared on one connection fail on the next behind a pooler in transaction mode.
             connect_args={"prepare_threshold": None},
         )

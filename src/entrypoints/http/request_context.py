@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 REQUEST_ID_LENGTH_MAX: Final = 128
 SECRET_PREFIXES: Final = ("sk_", "whsec_")
+_TOKEN: Final = re.compile(r"(?<![A-Za-z0-9])rt_[A-Za-z0-9_-]{16}|eyJ[A-Za-z0-9_-]{8}")
+"""A refresh token, or the beginning of a JSON Web Token, even of one that was cut."""
 _REQUEST_ID: Final = re.compile(rf"[A-Za-z0-9._:/=+@-]{{1,{REQUEST_ID_LENGTH_MAX}}}")
 _LOOKED_AT: Final = frozenset(
     {
@@ -85,6 +87,8 @@ class RequestContext:
 def _is_sane(request_id: str) -> bool:
     """Say whether a request's own id may be logged and kept: it is short and plain, and no secret by mistake."""
     if _REQUEST_ID.fullmatch(request_id) is None or any(prefix in request_id for prefix in SECRET_PREFIXES):
+        return False
+    if _TOKEN.search(request_id) is not None:
         return False
     return find_card_number(request_id) is None
 
