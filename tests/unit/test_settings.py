@@ -89,7 +89,7 @@ def test_nothing_set_but_a_secret_gives_the_defaults_of_development() -> None:
 )
 def test_a_setting_is_read_from_its_text(field: str, text: str, value: object) -> None:
     value = text if value is None else value
-    secret = field in {"database_url", "database_replica_url", "redis_url", "secret_key"}
+    secret = field in {"database_url", "database_replica_url", "redis_url", "secret_key", "webhook_proxy"}
     assert getattr(read(**{field: text}), field) == (Secret(str(value)) if secret else value)
 
 
