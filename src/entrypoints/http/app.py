@@ -98,7 +98,9 @@ class _Application(Litestar):
         request: HTTPScope = scope
         out = _Answer(cast(Send, send), RequestContext.note(request), method=request["method"])
         request = _as_routed(request)
-        add_headers(request, out.context, self.services.settings)
+        settings = self.services.settings
+        if settings.trusted_proxies or settings.cors_origins:
+            add_headers(request, out.context, settings)
         token = request_id.set(out.context.request_id)
         started = time.perf_counter()
         try:
@@ -118,7 +120,8 @@ class _Application(Litestar):
             await problem_reply(nothing, out.context)(request, receive, out)
             return
         hosts = out.context.all(b"host")
-        if not is_for_us(request["path"], hosts, self.services.settings.allowed_hosts):
+        allowed = self.services.settings.allowed_hosts
+        if allowed and not is_for_us(request["path"], hosts, allowed):
             await problem_reply(Refusal("misdirected_request"), out.context)(request, receive, out)
             return
         found = self.routes_of_calls.find(request["method"], request["path"], hosts)

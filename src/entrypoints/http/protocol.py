@@ -213,12 +213,12 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._refusal is not None:
             self._close_with(self._refusal)
-        elif self.transport.is_closing() or not self.cycle.response_complete:
+        elif not self.cycle.response_complete:
             return
-        elif self._in_body:
-            self._start_clock(REST_SECONDS, self.transport.close)
-        else:
+        elif not self._in_body:
             self.places.waits(self)
+        elif not self.transport.is_closing():
+            self._start_clock(REST_SECONDS, self.transport.close)
 
     def _wait_for_the_next(self) -> None:
         """Let uvicorn's keep-alive time run where nothing is under way, also after what was no request."""
