@@ -5,13 +5,15 @@ The sessions use the interpreter at hand: one that has to be found first would b
 """
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
 import nox
+from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "integration", "attack", "chaos", "wheel"]
+nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "fuzz", "integration", "attack", "chaos", "wheel"]
 nox.options.stop_on_first_error = False
 nox.options.error_on_missing_interpreters = True
 
@@ -21,14 +23,18 @@ UV = os.environ.get("UV", "uv")
 KEEP_BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
 """Where an environment forbids it, each test process compiles all that it imports again: seconds, each time."""
 
+SEEDS = 2**32
+
 CODE = ["src", "tests", "noxfile.py"]
 
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """Ruff: style and formatting."""
+    """Ruff: style and formatting; the lock agrees with what is asked for."""
     session.run("ruff", "check", *CODE)
     session.run("ruff", "format", "--check", *CODE)
+    # What is installed here and in the image is what `pyproject.toml` asks for.
+    session.run(UV, "lock", "--check", "--quiet", external=True)
 
 
 @nox.session(venv_backend="none")
@@ -58,6 +64,19 @@ def simulation(session: nox.Session) -> None:
     session.run(
         "pytest",
         "tests/simulation",
+        *("--numprocesses", "auto", "--dist", "worksteal"),
+        *session.posargs,
+        env=KEEP_BYTECODE,
+    )
+
+
+@nox.session(venv_backend="none")
+def fuzz(session: nox.Session) -> None:
+    """Calls made up from the OpenAPI document; `-- --examples N --chains N`, `-- --hypothesis-seed N` for one again."""
+    # Printed by nox with the command: a run that fails can be had again. A seed that is given comes later and wins.
+    seed = f"--hypothesis-seed={secrets.randbelow(SEEDS)}"
+    session.run(
+        *("pytest", "tests/fuzz", seed),
         *("--numprocesses", "auto", "--dist", "worksteal"),
         *session.posargs,
         env=KEEP_BYTECODE,
@@ -99,6 +118,43 @@ def chaos(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """The service's speed against its targets, next to what Postgres does without it; `-- --help` shows the options."""
     session.run("python", "-m", "tests.benchmark", *session.posargs, env=KEEP_BYTECODE)
+
+
+@nox.session(venv_backend="none")
+def audit(session: nox.Session) -> None:
+    """Known vulnerabilities of all that is locked, of the tools too, as PyPI knows them. It needs PyPI's JSON API.
+
+    Not among the sessions that always run: what it finds changes without a change here, and it asks the network.
+    Where PyPI has no answer it fails and says so; an audit that did not happen is none.
+    """
+    requirements = Path(session.create_tmp()) / "requirements.txt"
+    session.run(
+        *(UV, "export", "--quiet", "--locked", "--all-extras", "--all-groups", "--no-emit-project"),
+        *("--output-file", str(requirements)),
+        external=True,
+        silent=True,
+    )
+    try:
+        session.run(
+            *("pip-audit", "--requirement", str(requirements), "--disable-pip", "--require-hashes"),
+            *("--progress-spinner", "off", "--strict"),
+            *session.posargs,
+        )
+    except CommandFailed:
+        session.error("something is vulnerable, or PyPI's JSON API was not reached and nothing was audited: see above")
+
+
+@nox.session(venv_backend="none")
+def sbom(session: nox.Session) -> None:
+    """A CycloneDX list of what `payments-core[server]` installs, in `dist/`; from the lock, with hashes."""
+    Path("dist").mkdir(exist_ok=True)
+    session.run(
+        *(UV, "export", "--quiet", "--locked", "--no-default-groups", "--extra", "server"),
+        *("--format", "cyclonedx1.5", "--preview-features", "sbom-export"),
+        *("--output-file", "dist/payments-core.cdx.json"),
+        external=True,
+        silent=True,
+    )
 
 
 @nox.session(venv_backend="none")
