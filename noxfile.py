@@ -84,6 +84,13 @@ def fuzz(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none")
+def mutants(session: nox.Session) -> None:
+    """Mutation testing of money, transitions, keys, tokens and the guard; `docs/mutants.md` explains the survivors."""
+    session.run("mutmut", "run", *session.posargs, env=KEEP_BYTECODE)
+    session.run("mutmut", "results")
+
+
+@nox.session(venv_backend="none")
 def integration(session: nox.Session) -> None:
     """The same contracts on a real Postgres and a real Valkey; outages, processes, the README."""
     # A file's tests stay together: what they share is made once, and its servers are stopped under nobody else.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from payments_core.ports import Answered, Notification, Unreached
-from payments_core.webhook import excerpt_of
+from payments_core.webhook import URL_LENGTH_MAX, excerpt_of
 
 
 def answer_204(_notification: Notification) -> Answered | Unreached:
@@ -22,7 +22,9 @@ class MemoryNotifier:
         self.answer = answer
 
     def refuses(self, url: str, /) -> str | None:
-        """Take each URL that is one of the web."""
+        """Take each URL that is one of the web, and as long as a URL may be."""
+        if len(url) > URL_LENGTH_MAX:
+            return f"Must have at most {URL_LENGTH_MAX} characters."
         return None if url.startswith(("http://", "https://")) else "Must begin with https://."
 
     async def send(self, notification: Notification, /) -> Answered | Unreached:
