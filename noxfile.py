@@ -13,7 +13,18 @@ import nox
 from nox.command import CommandFailed
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "types", "imports", "unit", "simulation", "fuzz", "integration", "attack", "chaos", "wheel"]
+nox.options.sessions = [
+    "lint",
+    "types",
+    "imports",
+    "unit",
+    "simulation",
+    "fuzz",
+    "integration",
+    "attack",
+    "chaos",
+    "wheel",
+]
 nox.options.stop_on_first_error = False
 nox.options.error_on_missing_interpreters = True
 
