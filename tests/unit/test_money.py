@@ -332,3 +332,8 @@ class TestAllocate:
         assert sum(shares, Money.zero(of)) == money(total, of)
         for share, weight in zip(shares, weights, strict=True):
             assert abs(share.amount_minor * sum(weights) - total * weight) < sum(weights)
+
+
+def test_an_amount_is_not_more_than_its_equal() -> None:
+    amount = Money(amount_minor=1, currency=currency("USD"))
+    assert not amount > Money(amount_minor=1, currency=currency("USD"))

@@ -1,7 +1,7 @@
 """The transaction's states and sums, as the table says."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 
 import pytest
@@ -161,3 +161,55 @@ def test_refunds_beyond_the_most_that_one_transaction_may_have_are_refused() -> 
     with pytest.raises(RuleBroken) as refused:
         transaction.reserve_refund(usd(1), at=NOW)
     assert refused.value.code == "too_many_refunds"
+
+
+LATER = NOW + timedelta(hours=1)
+EVIDENCE = {"gateway_reference": "re_1"}
+
+
+def test_a_cancellation_that_is_refused_names_the_state() -> None:
+    with pytest.raises(Conflict) as refused:
+        in_status(Status.SUCCEEDED).cancel(at=NOW, reason=StatusReason.REQUESTED)
+    assert refused.value.message == "The transaction is succeeded: only a pending one can be canceled."
+
+
+def test_a_cancellation_is_told_as_one() -> None:
+    _, fact = pending().cancel(at=NOW, reason=StatusReason.REQUESTED)
+    assert fact.type is EventType.TRANSACTION_CANCELED
+
+
+def test_whatever_happens_to_its_refunds_changes_the_transaction_at_that_time() -> None:
+    reserved, _ = in_status(Status.SUCCEEDED).reserve_refund(usd(100), at=LATER)
+    released, _ = reserved.release_refund(usd(100), at=LATER + timedelta(1))
+    settled, _ = reserved.settle_refund(usd(100), at=LATER + timedelta(2))
+    returned, _ = settled.return_refund(usd(100), at=LATER + timedelta(3))
+    recovered, _ = returned.recover_refund(usd(100), at=LATER + timedelta(4))
+    assert [each.updated_at - LATER for each in (reserved, released, settled, returned, recovered)] == [
+        timedelta(days) for days in range(5)
+    ]
+
+
+def test_what_is_known_of_a_refund_that_came_back_or_recovered_is_in_the_fact() -> None:
+    settled, _ = in_status(Status.SUCCEEDED).reserve_refund(usd(100), at=NOW)[0].settle_refund(usd(100), at=NOW)
+    returned, came_back = settled.return_refund(usd(100), at=NOW, detail=EVIDENCE)
+    recovered, went_through = returned.recover_refund(usd(100), at=NOW, detail=EVIDENCE)
+    assert (came_back.type, came_back.detail) == (EventType.REFUND_FAILED, EVIDENCE)
+    assert (went_through.type, went_through.detail) == (EventType.REFUND_SUCCEEDED, EVIDENCE)
+    assert (recovered.refunded_minor, recovered.refundable_minor) == (100, 9_900)
+
+
+def test_a_refund_that_recovers_may_take_all_that_is_left_and_no_more() -> None:
+    succeeded = in_status(Status.SUCCEEDED)
+    taken, _ = succeeded.reserve_refund(usd(6_000), at=NOW)
+    assert taken.recover_refund(usd(4_000), at=NOW)[0].refundable_minor == 0
+    with pytest.raises(RuleBroken) as refused:
+        taken.recover_refund(usd(4_001), at=NOW)
+    assert refused.value.code == "refund_exceeds_amount"
+    assert refused.value.message.startswith("The refund is of 40.01 USD, and 40.00 are left of the transaction: ")
+
+
+def test_nothing_of_a_transaction_that_did_not_succeed_recovers() -> None:
+    with pytest.raises(RuleBroken) as refused:
+        in_status(Status.CANCELED).recover_refund(usd(1), at=NOW)
+    assert refused.value.code == "transaction_not_refundable"
+    assert refused.value.message == "The transaction is canceled: nothing of it can have been refunded."
