@@ -96,7 +96,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none")
 def mutants(session: nox.Session) -> None:
-    """Mutation testing of money, transitions, keys, tokens and the guard; `docs/mutants.md` explains the survivors."""
+    """Mutation testing of money, transitions, keys, tokens and the guard; the survivors are listed at the end."""
     session.run("mutmut", "run", *session.posargs, env=KEEP_BYTECODE)
     session.run("mutmut", "results")
 
