@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Final
 
 
@@ -50,9 +50,15 @@ def login_delay_seconds(allowance: Allowance) -> float:
 
 
 def counted_as(address: str) -> str:
-    """Return under which name an address is counted: of IPv6 its network of IPV6_PREFIX_LENGTH bits."""
+    """Return under which name an address is counted: of IPv6 its network of IPV6_PREFIX_LENGTH bits.
+
+    IPv4 that is written as IPv6 (`::ffff:192.0.2.1`) is IPv4: all of it lies in one such network.
+    """
     try:
         parsed = ip_address(address)
     except ValueError:
         return address
-    return str(ip_network((parsed, IPV6_PREFIX_LENGTH), strict=False)) if isinstance(parsed, IPv6Address) else address
+    if isinstance(parsed, IPv4Address):
+        return address
+    # Its number alone: a zone (`fe80::1%eth0`) is any text, with which one address would be counted under many names.
+    return str(parsed.ipv4_mapped or IPv6Network((int(parsed), IPV6_PREFIX_LENGTH), strict=False))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -23,6 +24,12 @@ LIFETIME_SECONDS_MAX: Final = 3_600
 """Longer-lived tokens are refused however they were signed; a session asks for five minutes."""
 TIME_MAX: Final = 253_402_300_799
 """The last second of the year 9999, and of `datetime`."""
+
+_FORM: Final = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]")
+"""Three segments of base64url without padding (RFC 7515, section 2), the last one of 32 bytes and no bit more.
+
+PyJWT decodes other texts to the same bytes: one token would have many spellings.
+"""
 
 # The claims' times are checked below against the time that is passed in; PyJWT would ask the clock.
 _OPTIONS: Final[Options] = {
@@ -71,7 +78,7 @@ class JwtAccessTokens:
 
     def read(self, token: str, /, *, at: datetime) -> AccessClaims:
         """Return the claims of a token that is ours and valid at `at`, or raise InvalidCredentials."""
-        if len(token) > TOKEN_LENGTH_MAX or token.partition(".")[0] != self._header:
+        if len(token) > TOKEN_LENGTH_MAX or token.partition(".")[0] != self._header or not _FORM.fullmatch(token):
             raise _refused()
         claims = _claims(self._verified(token), issuer=self._issuer, audience=self._audience)
         now = at.timestamp()

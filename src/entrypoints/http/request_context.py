@@ -145,7 +145,10 @@ def _parse(text: str) -> IPv4Address | IPv6Address | None:
         address = ip_address(text)
     except ValueError:
         return None
-    return getattr(address, "ipv4_mapped", None) or address
+    if isinstance(address, IPv4Address):
+        return address
+    # Without its zone (`fe80::1%eth0`): that may be any text, and would be counted and kept as part of an address.
+    return address.ipv4_mapped or IPv6Address(int(address))
 
 
 def _is_in(address: IPv4Address | IPv6Address, networks: Networks) -> bool:

@@ -13,6 +13,7 @@ from payments_core.ports import AccessTokens, Clock, Credentials
 from payments_core.use_cases.require_active import refuse_suspended
 
 _NO_API_KEY: Final = "No valid API key: it is mistyped, unknown, expired or revoked."
+_NO_TOKEN: Final = "No valid access token: it is malformed or expired, or its session has ended."  # noqa: S105 - words
 _PAYMENT_KEY: Final = "Payment keys (`pk_…`) don't authenticate: use an API key (`sk_…`)."
 
 
@@ -46,10 +47,14 @@ class Authenticator:
     async def by_access_token(self, token: str, *, origin: Origin = HERE) -> Caller:
         """Return the caller with this token, for a request; raise InvalidCredentials, Forbidden (`suspended`)."""
         now = self.clock.now()
-        claims = self.tokens.read(token, at=now)
+        try:
+            claims = self.tokens.read(token, at=now)
+        except InvalidCredentials:
+            # In the words for an ended session: nobody learns from the refusal whether a token was ever one of ours.
+            raise InvalidCredentials(_NO_TOKEN) from None
         holder = await self.credentials.session(claims.merchant, claims.session)
         if holder is None or not holder.session.is_valid(now) or holder.session.livemode != claims.livemode:
-            raise InvalidCredentials("The access token's session has ended.")
+            raise InvalidCredentials(_NO_TOKEN)
         refuse_suspended(holder.suspended)
         return Caller(
             merchant=claims.merchant,
