@@ -150,7 +150,8 @@ async def revoke_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, id
 async def _own_key(work: UnitOfWork, moment: Moment, caller: Caller, id: ApiKeyId) -> ApiKey:
     key = await work.api_keys.get(caller.merchant, id)
     if key.livemode != caller.livemode or not key.is_valid(moment.now):
-        raise NotFound("There is no such API key.")
+        # In the words for an id that nothing has: the other mode is not told apart.
+        raise NotFound("There is nothing with this id.")
     return key
 
 
