@@ -173,6 +173,7 @@ async def test_no_answer_is_guessed_at_framed_or_run(shop: Shop) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert "default-src 'none'" in headers["content-security-policy"]
+        assert "base-uri 'none'" in headers["content-security-policy"]
         assert "server" not in headers
 
 

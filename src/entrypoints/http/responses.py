@@ -25,7 +25,7 @@ _OF_DOCUMENTS: Final = (
         b"camera=(), clipboard-read=(), display-capture=(), geolocation=(), microphone=(), payment=(), usb=()",
     ),
 )
-_NOTHING_RUNS: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
+_NOTHING_RUNS: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'")
 JSON: Final = ((b"content-type", b"application/json"), _NOTHING_RUNS)
 PROBLEM: Final = ((b"content-type", b"application/problem+json"), _NOTHING_RUNS, NO_STORE)
 BARE: Final = (_NOTHING_RUNS,)
