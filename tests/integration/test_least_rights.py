@@ -6,6 +6,7 @@ import asyncio
 import os
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -54,18 +55,22 @@ def block_of(page: str, name: str) -> str:
 
 
 @pytest.fixture
-async def service_url(database_url: str) -> AsyncIterator[str]:
+async def owner(database_url: str) -> AsyncIterator[psycopg.AsyncConnection]:
+    """A connection of who owns the tables."""
+    plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def service_url(database_url: str, owner: psycopg.AsyncConnection) -> AsyncIterator[str]:
     """The URL of a migrated database, for the role that the page makes."""
     ledger = PostgresLedger(database_url)
     await ledger.prepare()
     await ledger.close()
-    owner = make_url(database_url)
-    plain = owner.set(drivername="postgresql").render_as_string(hide_password=False)
-    connection = await psycopg.AsyncConnection.connect(plain, autocommit=True)
-    async with connection:
-        await connection.execute(block_of(PAGE.read_text(), "the service's own role").encode())
-        yield owner.set(username="payments_service").render_as_string(hide_password=False)
-        await connection.execute("DROP OWNED BY payments_service; DROP ROLE payments_service")
+    await owner.execute(block_of(PAGE.read_text(), "the service's own role").encode())
+    yield make_url(database_url).set(username="payments_service").render_as_string(hide_password=False)
+    await owner.execute("DROP OWNED BY payments_service; DROP ROLE payments_service")
 
 
 @pytest.fixture
@@ -162,6 +167,20 @@ async def test_whoever_has_the_password_of_the_service_changes_nothing_in_its_au
         with pytest.raises(DBAPIError) as refused:
             await connection.execute(text(statement))
     assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+async def test_the_owner_removes_old_entries_as_the_page_says_and_the_log_is_append_only_again(
+    owner: psycopg.AsyncConnection, store: PostgresStore
+) -> None:
+    shop = await open_shop(store)
+    old, new = (an_audit_entry(shop.merchant, at=datetime.now(UTC) - timedelta(days=days)) for days in (740, 700))
+    await put(store, old, new)
+    await owner.execute(block_of(PAGE.read_text(), "entries that a law wants gone").encode())
+    left = await owner.execute("SELECT id FROM payments.audit_entries")
+    assert await left.fetchall() == [(new.id,)]
+    for before in ("", "SET session_replication_role = replica; "):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="append-only"):
+            await owner.execute((before + "DELETE FROM payments.audit_entries").encode())
 
 
 # ── Valkey
