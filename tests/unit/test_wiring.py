@@ -320,6 +320,7 @@ class TestLogs:
         first, second = map(json.loads, capsys.readouterr().err.splitlines())
         assert (first["event"], first["level"], first["request_id"]) == ("3 leases", "warning", "req_1")
         assert first["logger"] == "payments_core.worker"
+        assert first["timestamp"].endswith("Z")
         assert (second["event"], "request_id" in second) == ("started", False)
 
     def test_keep_what_was_said_beside_the_words(self, capsys: pytest.CaptureFixture[str]) -> None:
