@@ -37,6 +37,7 @@ from adapters.security.keys import SecretKeys
 from adapters.security.passwords import Argon2Passwords
 from entrypoints import wiring
 from entrypoints.cli.app import payments as command_line
+from entrypoints.secret import Secret
 from entrypoints.services import Services
 from entrypoints.setting_types import secret_roots
 from entrypoints.settings import LOOPBACK, Settings, read_settings
@@ -63,7 +64,7 @@ from tests.servers import Server
 from tests.unit.http_shop import PASSWORD, START, Api, Shop, application, open_api, problem
 
 SECRET: Final = "a root for tests that is quite long enough: 0123456789"
-SETTINGS: Final = Settings(rate_limits=False, secret_key=SECRET)
+SETTINGS: Final = Settings(rate_limits=False, secret_key=Secret(SECRET))
 KEY: Final = SecretKeys(roots=secret_roots(SECRET)).derive("access-token")[0]
 HEADER: Final = {"alg": "HS256", "typ": "at+jwt"}
 OTHER_PASSWORD: Final = "another horse battery staple"
@@ -703,7 +704,7 @@ async def test_two_refreshes_at_once_never_leave_two_living_families_in_one_proc
 
 
 async def test_two_refreshes_at_once_never_leave_two_living_families_in_two_processes(database_url: str) -> None:
-    settings = replace(SETTINGS, database_url=database_url)
+    settings = replace(SETTINGS, database_url=Secret(database_url))
     async with (
         wiring.wire(settings) as one,
         wiring.wire(settings) as two,
@@ -913,7 +914,8 @@ async def compare_logins(client: httpx.AsyncClient, known: str, pairs: int, comp
 
 
 async def test_how_long_a_refusal_takes_does_not_tell_whether_the_address_has_an_account(database_url: str) -> None:
-    async with wiring.wire(replace(SETTINGS, database_url=database_url)) as services, client_of(services) as client:
+    settings = replace(SETTINGS, database_url=Secret(database_url))
+    async with wiring.wire(settings) as services, client_of(services) as client:
         known = "shop-0001@example.com"
         body = {"email": known, "password": PASSWORD}
         assert (await client.post("/api/auth/register/", json=body)).status_code == 201
@@ -958,7 +960,7 @@ async def test_a_leak_of_three_milliseconds_would_be_seen() -> None:
 
 # ── guesses ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-LIMITED: Final = Settings(secret_key=SECRET, trusted_proxies=LOOPBACK)
+LIMITED: Final = Settings(secret_key=Secret(SECRET), trusted_proxies=LOOPBACK)
 OWNERS: Final = "198.51.100.200"
 
 
@@ -1048,7 +1050,7 @@ async def test_delays_grow_over_all_processes_and_in_each_while_redis_is_away(
 async def test_logins_are_limited_and_answered_while_redis_is_away(
     database_url: str, redis_url: str, valkey_server: Server
 ) -> None:
-    settings = Settings(secret_key=SECRET, database_url=database_url, redis_url=redis_url)
+    settings = Settings(secret_key=Secret(SECRET), database_url=Secret(database_url), redis_url=Secret(redis_url))
     async with wiring.wire(settings) as services, client_of(services) as client:
         await valkey_server.stop()
         body = {"email": "shop@example.com", "password": PASSWORD}
@@ -1068,7 +1070,7 @@ async def statuses(api: Api, number: int, email: str, addresses: Callable[[int],
 
 
 async def test_a_forged_forwarded_for_is_nobodys_address_without_a_proxy_of_ours() -> None:
-    async with open_api(Settings(secret_key=SECRET)) as api:
+    async with open_api(Settings(secret_key=Secret(SECRET))) as api:
         amount = LOGIN_PER_ACCOUNT_AND_ADDRESS.amount
         got = await statuses(api, amount + 2, "shop@example.com", lambda n: f"203.0.113.{n}")
         assert got == [401] * amount + [429] * 2
