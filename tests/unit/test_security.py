@@ -19,12 +19,14 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from adapters.security.common_passwords import common_words
 from adapters.security.keys import SecretKeys
 from adapters.security.passwords import HASHES_AT_ONCE_MAX, Argon2Passwords
 from adapters.security.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_LENGTH_MAX, JwtAccessTokens
 from adapters.security.vault import HEADER_LENGTH_BYTES, NONCE_LENGTH_BYTES, TAG_LENGTH_BYTES, AeadVault
 from payments_core.errors import InvalidCredentials, Unavailable, Unreadable
 from payments_core.ids import MerchantId, SessionId
+from payments_core.merchant import PASSWORD_LENGTH_MIN
 from payments_core.ports import AccessClaims, AccessTokens, Passwords, Vault
 
 # Passwords
@@ -166,6 +168,12 @@ def test_one_object_serves_one_event_loop_after_another() -> None:
 )
 def test_what_everybody_tries_first_is_common(passwords: Passwords, password: str) -> None:
     assert passwords.is_common(password)
+
+
+def test_the_three_thousand_commonest_that_are_long_enough_are_refused(passwords: Passwords) -> None:
+    listed = [word for word in common_words() if len(word) >= PASSWORD_LENGTH_MIN]
+    assert len(listed) >= 3_000
+    assert all(passwords.is_common(word.upper()) for word in listed)
 
 
 @pytest.mark.parametrize(

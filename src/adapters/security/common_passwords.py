@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from typing import Final
 
-LIST_NAME: Final = "common_passwords.txt"
+LIST_NAMES: Final = ("common_passwords.txt", "frequent_passwords.txt")
 DECORATION: Final = "0123456789!?.@#$*_-"
 """What people append, or put in front, to please a rule: `Password1!` is `password`."""
 
@@ -16,10 +16,11 @@ def is_common(password: str) -> bool:
     return folded in _COMMON or folded.strip(DECORATION) in _COMMON or len(set(folded)) <= 2
 
 
-def _read() -> frozenset[str]:
-    """Return the words of the list, comments left out."""
-    text = resources.files("adapters.security").joinpath(LIST_NAME).read_text("utf-8")
-    return frozenset(word for line in text.splitlines() if not line.startswith("#") for word in line.split())
+def common_words() -> frozenset[str]:
+    """Return the words of the lists, comments left out."""
+    folder = resources.files("adapters.security")
+    lines = (line for name in LIST_NAMES for line in folder.joinpath(name).read_text("utf-8").splitlines())
+    return frozenset(word for line in lines if not line.startswith("#") for word in line.split())
 
 
-_COMMON: Final = _read()
+_COMMON: Final = common_words()
