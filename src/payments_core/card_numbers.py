@@ -59,12 +59,15 @@ ISSUERS: Final = (
     _issuer("Diners Club", "300-305 3095 36 38-39", (14, 16, 17, 18, 19)),
     _issuer("JCB", "3528-3589", range(16, 20)),
     # Discover's 622126-622925 are among them.
-    _issuer("UnionPay", "62", range(16, 20)),
+    _issuer("UnionPay", "62 81", range(16, 20)),
     # Not all of 50 and 56-69, which are reserved for it: only what is issued.
-    _issuer("Maestro", "5018 5020 5038 5893 6304 6759 6761-6763", (12, 13, 14, 16, 17, 18, 19)),
+    _issuer("Maestro", "5018 5020 5038 5893 6304 6759 6761-6763 6771 6799", (12, 13, 14, 16, 17, 18, 19)),
     _issuer("Dankort", "5019", (16,)),
     _issuer("Mir", "2200-2204", range(16, 20)),
     _issuer("RuPay", "60 81-82 508", (16,)),
+    _issuer("Bancontact", "6703", (16, 17)),
+    _issuer("Troy", "9792", (16,)),
+    _issuer("Hiper", "637095 637568 637599 637609 637612", (16,)),
     # Its other ranges are among those of Visa, Discover and UnionPay.
     _issuer("Elo", "506699-506778 509000-509999 636297 636368", (16,)),
 )
