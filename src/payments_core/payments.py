@@ -334,16 +334,14 @@ class Payments:
     async def _checked(self, command: LogIn, origin: Origin, act: Callable[[Merchant], Act[Made]]) -> Answer:
         await self._limit(LOGIN_PER_ADDRESS, origin.address)
         await self._limit_password(normal_email(command.email), origin.address)
-
-        def act_in_mode(checked: Merchant) -> Act[Made]:
-            if command.livemode:
-                self._gateway(livemode=True)
-            return act(checked)
-
+        if command.livemode:
+            # Before the password is looked at: behind it, this refusal would tell that a guess was right, and no trace
+            # would be left of that.
+            self._gateway(livemode=True)
         check = PasswordCheck(
             units=self._units, passwords=self._ports.passwords, audit=self._ports.audit, origin=origin
         )
-        merchant, made = await check.act(command.email, command.password, act_in_mode)
+        merchant, made = await check.act(command.email, command.password, act)
         # The oldest session may have gone.
         self._ports.credentials.forget(merchant.id)
         return self._answer(made)
