@@ -18,10 +18,12 @@ from adapters.postgres import PostgresStore
 from adapters.security.vault import AeadVault
 from entrypoints.settings import LOOPBACK, Settings
 from payments_core.audit import Action
-from payments_core.merchant import Scope
+from payments_core.ids import MerchantId
+from payments_core.merchant import Caller, CredentialKind, Scope
 from payments_core.ports import AuditFilter, Window
-from payments_core.testing.builders import an_audit_entry
+from payments_core.testing.builders import a_moment, an_audit_entry
 from payments_core.testing.subject import open_shop, put
+from payments_core.use_cases.make_api_key import MakeApiKey, add_api_key
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
 
 ANY: Final = AuditFilter()
@@ -154,6 +156,28 @@ async def test_each_deed_leaves_one_entry_that_says_who_did_it_and_from_where(sh
     assert (seen["action"], seen["actor"]["kind"]) == (action, left.actor.kind)
 
 
+@pytest.mark.parametrize("path", ["/api/auth/login/", "/api/auth/token/"])
+async def test_a_right_guess_is_not_told_apart_in_a_mode_that_is_closed(shop: Shop, path: str) -> None:
+    before = await all_entries(shop.api)
+    for password in (PASSWORD, "a guess of somebody"):
+        body = {"email": shop.email, "password": password, "livemode": True}
+        problem(await shop.api.client.post(path, json=body), 400, "live_mode_unavailable")
+    assert await all_entries(shop.api) == before
+
+
+async def test_a_live_key_that_was_made_from_test_mode_is_seen_in_live_mode(shop: Shop) -> None:
+    session = Caller(merchant=MerchantId(shop.id), kind=CredentialKind.SESSION_KEY, credential="apk_of_a_session")
+    moment = a_moment(shop.api.clock.now())
+    async with shop.api.store.begin() as work:
+        made = await add_api_key(
+            work, moment, caller=session, command=MakeApiKey(livemode=True), live_mode_is_open=True
+        )
+    live = await shop.with_key(livemode=True)
+    for mode in (shop, live):
+        (entry,) = await entries(mode, f"&subject={made.resource}")
+        assert (entry["action"], entry["livemode"]) == ("api_key.made", None)
+
+
 async def test_a_registration_leaves_an_entry(shop: Shop) -> None:
     (entry,) = await entries(shop, "&action=merchant.registered")
     assert (entry["subject"], entry["actor"], entry["address"]) == (
@@ -254,7 +278,11 @@ async def test_a_stranger_does_not_choose_the_address(shop: Shop) -> None:
 async def test_a_trusted_proxy_names_the_address_and_all_of_it() -> None:
     async with open_api(Settings(rate_limits=False, trusted_proxies=LOOPBACK)) as api:
         shop = await api.open_shop()
-        for given, kept in (("203.0.113.9", "203.0.113.9"), ("6.6.6.6, 2001:db8::7", "2001:db8::7")):
+        for given, kept in (
+            ("203.0.113.9", "203.0.113.9"),
+            ("6.6.6.6, 2001:db8::7", "2001:db8::7"),
+            ("fe80::7%any text", "fe80::7"),
+        ):
             await shop.post("/api/payments/payment_key/", headers={"x-forwarded-for": given})
             assert (await entries(shop))[0]["address"] == kept
 

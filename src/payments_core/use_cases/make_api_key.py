@@ -114,7 +114,9 @@ async def add_api_key(
     )
     work.api_keys.add(key)
     detail: JsonObject = {"livemode": livemode, "scopes": sorted(scopes)}
-    record_deed(work, moment, Action.API_KEY_MADE, caller, subject=key.id, detail=detail)
+    # Whoever watches over one mode sees all keys of that mode, also those that were made from the other one.
+    of_both = livemode != caller.livemode
+    record_deed(work, moment, Action.API_KEY_MADE, caller, subject=key.id, of_account=of_both, detail=detail)
     return Made(answer=describe.api_key(key, secret=secret), resource=key.id)
 
 
