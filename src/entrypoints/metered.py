@@ -46,6 +46,10 @@ class MeteredLimits:
             self._metrics.rate_limited(limit.name)
         return allowance
 
+    async def give_back(self, limit: Limit, key: str, /) -> None:
+        """Count one less."""
+        await self._limits.give_back(self._numbers.get(limit.name, limit), key)
+
 
 @final
 class NoLimits:
@@ -58,6 +62,9 @@ class NoLimits:
     async def hit(self, limit: Limit, _key: str, /) -> Allowance:
         """Allow it."""
         return Allowance(allowed=True, limit=limit, remaining=limit.amount, reset_after_seconds=0.0)
+
+    async def give_back(self, _limit: Limit, _key: str, /) -> None:
+        """Nothing is counted."""
 
 
 @final

@@ -29,7 +29,11 @@ class Metrics:
         self._deliveries = self._counter("payments_deliveries", "Attempts to deliver a webhook.", "outcome")
         self._gateway = self._counter("payments_gateway_answers", "What gateways said.", "gateway", "outcome")
         self._cache = self._counter("payments_cache_reads", "Looks into the cache.", "outcome")
-        self._limited = self._counter("payments_rate_limited", "Requests refused by a rate limit.", "limit")
+        self._limited = self._counter(
+            "payments_rate_limited",
+            "Requests refused by a rate limit (login_delay: slowed).",
+            "limit",
+        )
         self._jobs_due = self._gauge("payments_jobs_due", "Jobs that are due and that nobody holds.")
         self._jobs_dead = self._gauge("payments_jobs_dead", "Jobs that failed for good and wait for a person.")
         self._deliveries_due = self._gauge("payments_deliveries_due", "Deliveries that are due and nobody holds.")

@@ -42,7 +42,7 @@ from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.job import LEASE
 from payments_core.limits import (
     API_PER_MERCHANT,
-    LOGIN_PER_ACCOUNT,
+    LOGIN_DELAY,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
     REGISTRATION_PER_ADDRESS,
@@ -106,7 +106,7 @@ class Settings:
     metrics_host: str = "127.0.0.1"
     rate_limits: bool = True
     limit_login_account: Limit = LOGIN_PER_ACCOUNT_AND_ADDRESS
-    limit_login_delay: Limit = LOGIN_PER_ACCOUNT
+    limit_login_delay: Limit = LOGIN_DELAY
     limit_login_address: Limit = LOGIN_PER_ADDRESS
     limit_registration: Limit = REGISTRATION_PER_ADDRESS
     limit_api: Limit = API_PER_MERCHANT
@@ -179,7 +179,7 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="metrics_host", default="127.0.0.1", read=host),
     Setting(field="rate_limits", default="on", read=switch),
     Setting(field="limit_login_account", default="10/15m", read=limit(LOGIN_PER_ACCOUNT_AND_ADDRESS)),
-    Setting(field="limit_login_delay", default="15/15m", read=limit(LOGIN_PER_ACCOUNT)),
+    Setting(field="limit_login_delay", default="15/15m", read=limit(LOGIN_DELAY)),
     Setting(field="limit_login_address", default="30/1m", read=limit(LOGIN_PER_ADDRESS)),
     Setting(field="limit_registration", default="10/1h", read=limit(REGISTRATION_PER_ADDRESS)),
     Setting(field="limit_api", default="200/2s", read=limit(API_PER_MERCHANT)),
@@ -270,7 +270,8 @@ def _unsafe(settings: Settings) -> list[str]:
     if settings.env != "production":
         return []
     lines: list[str] = []
-    for name, url in _servers(settings):
+    proxy = [] if settings.webhook_proxy is None else [(f"{PREFIX}WEBHOOK_PROXY", settings.webhook_proxy)]
+    for name, url in (*_servers(settings), *proxy):
         weakness = weakness_of_password(url.reveal())
         if weakness is not None:
             lines.append(f"{name}: {weakness}; {NEW_PASSWORD}")

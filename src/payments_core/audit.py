@@ -18,7 +18,7 @@ from payments_core.merchant import Caller, CredentialKind
 from payments_core.values import Json
 
 NAME_LENGTH_MAX: Final = 100
-"""Of what staff are called."""
+"""Of what one of the staff is called."""
 
 
 class Action(StrEnum):
@@ -45,12 +45,16 @@ class Action(StrEnum):
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - a name, not a secret
     TRANSACTION_CANCELED = "transaction.canceled"
     REFUND_MADE = "refund.made"
+    JOBS_LISTED = "jobs.listed"
+    ATTEMPTS_LISTED = "attempts.listed"
+    AUDIT_LISTED = "audit.listed"
     JOB_SEEN = "job.seen"
     JOB_REVIVED = "job.revived"
     ATTEMPT_SEEN = "attempt.seen"
     ATTEMPT_RESOLVED = "attempt.resolved"
     SECRETS_RESEALED = "secrets.resealed"
-    """What is kept encrypted was encrypted again, under another key."""
+    """What is kept encrypted is encrypted again under another key: one entry as it begins, one with how much it was."""
+    SHELL_OPENED = "shell.opened"
 
 
 class ActorKind(StrEnum):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import cast
+from typing import Final, cast
 
-from payments_core.audit import AuditEntry
+from payments_core.audit import ActorKind, AuditEntry
 from payments_core.event import API_VERSION, Event, EventType
 from payments_core.idempotency import Record
 from payments_core.ids import EventId
@@ -199,18 +199,23 @@ def idempotency_record(record: Record) -> JsonObject:
     }
 
 
+OF_STAFF_ALONE: Final = frozenset({"by", "note"})
+"""What is not shown of the detail of what staff did: their names, and what they wrote for each other."""
+
+
 def audit_entry(entry: AuditEntry) -> JsonObject:
-    """Describe an entry of the audit log."""
+    """Describe an entry of the audit log to its merchant: that it was staff, and not who of them."""
+    by_staff = entry.actor.kind == ActorKind.STAFF
     return {
         "id": entry.id,
         "livemode": entry.livemode,
         "at": format_time(entry.at),
         "action": str(entry.action),
-        "actor": {"kind": str(entry.actor.kind), "id": entry.actor.id},
+        "actor": {"kind": str(entry.actor.kind), "id": None if by_staff else entry.actor.id},
         "address": entry.address,
         "request_id": entry.request_id,
         "subject": entry.subject,
-        "detail": dict(entry.detail),
+        "detail": {name: value for name, value in entry.detail.items() if not (by_staff and name in OF_STAFF_ALONE)},
     }
 
 

@@ -15,8 +15,14 @@ from payments_core.values import format_time
 
 
 def audit_entry(entry: AuditEntry) -> JsonObject:
-    """Describe an entry of the audit log, and whose it is."""
-    return {"merchant": entry.merchant, **describe.audit_entry(entry)}
+    """Describe an entry of the audit log wholly, and whose it is."""
+    actor: JsonObject = {"kind": str(entry.actor.kind), "id": entry.actor.id}
+    return {
+        "merchant": entry.merchant,
+        **describe.audit_entry(entry),
+        "actor": actor,
+        "detail": dict(entry.detail),
+    }
 
 
 def job(job: Job, *, at: datetime) -> JsonObject:

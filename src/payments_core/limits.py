@@ -27,22 +27,22 @@ class Allowance:
 
 
 LOGIN_PER_ACCOUNT_AND_ADDRESS: Final = Limit(name="login_account_address", amount=10, per_seconds=15 * 60)
-LOGIN_PER_ACCOUNT: Final = Limit(name="login_account", amount=15, per_seconds=15 * 60)
-"""From all addresses together. It refuses nobody: the last of them wait longer and longer, and so do all beyond."""
+LOGIN_DELAY: Final = Limit(name="login_delay", amount=15, per_seconds=15 * 60)
+"""Wrong passwords for each account from all addresses together. It refuses nobody: whoever tries then waits."""
 LOGIN_DELAYS_SECONDS: Final = (0.25, 0.5, 1.0, 2.0, 4.0)
-"""What the last logins within the limit wait, one after another."""
+"""What the last tries within the limit wait, one after another."""
 LOGIN_DELAY_SECONDS_MAX: Final = 5.0
-"""What all others wait. A stranger who guesses can slow an account's owner down by as much, and no more."""
+"""What all beyond wait. A stranger who guesses can slow an account's owner down by as much, and no more."""
 LOGIN_PER_ADDRESS: Final = Limit(name="login_address", amount=30, per_seconds=60)
 REGISTRATION_PER_ADDRESS: Final = Limit(name="registration_address", amount=10, per_seconds=60 * 60)
 API_PER_MERCHANT: Final = Limit(name="api_merchant", amount=200, per_seconds=2)
 """100 a second with bursts of 200: two seconds' worth may come at once."""
-IPV6_PREFIX_LENGTH: Final = 64
-"""What one subscriber has: counting single addresses of it would count nothing."""
+IPV6_PREFIX_LENGTH: Final = 56
+"""What one subscriber has, or nearly (RIPE-690: a /56 to a /48): counting less would count nothing."""
 
 
 def login_delay_seconds(allowance: Allowance) -> float:
-    """Return how long a login waits, by what is left of its account's LOGIN_PER_ACCOUNT."""
+    """Return how long a try at a password waits, by what is left of its account's LOGIN_DELAY."""
     if not allowance.allowed:
         return LOGIN_DELAY_SECONDS_MAX
     waiting = len(LOGIN_DELAYS_SECONDS) - 1 - allowance.remaining

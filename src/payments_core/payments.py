@@ -13,18 +13,11 @@ from functools import partial
 from typing import TypeAlias
 
 from payments_core.audit import HERE, NOBODY, Actor, Origin
-from payments_core.errors import InvalidCredentials, RuleBroken, TooMany
+from payments_core.errors import InvalidCredentials, RuleBroken
+from payments_core.guesses import Guesses, count
 from payments_core.idempotency import Once
 from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, PaymentKeyId, TransactionId
-from payments_core.limits import (
-    LOGIN_PER_ACCOUNT,
-    LOGIN_PER_ACCOUNT_AND_ADDRESS,
-    LOGIN_PER_ADDRESS,
-    REGISTRATION_PER_ADDRESS,
-    Limit,
-    counted_as,
-    login_delay_seconds,
-)
+from payments_core.limits import REGISTRATION_PER_ADDRESS, counted_as
 from payments_core.merchant import Caller, Merchant
 from payments_core.ports import (
     AccessTokens,
@@ -48,7 +41,7 @@ from payments_core.staff import Staff
 from payments_core.units import Act, Answer, Made, Units, turn_at
 from payments_core.use_cases.authenticate import Authenticator
 from payments_core.use_cases.cancel_transaction import cancel_transaction
-from payments_core.use_cases.change_password import change_password, find_with_refusal
+from payments_core.use_cases.change_password import change_password, find_merchant, refused_password
 from payments_core.use_cases.check_password import MOVED, PasswordCheck
 from payments_core.use_cases.deliver_webhook import deliver_webhook
 from payments_core.use_cases.hold_account import PasswordMoved
@@ -130,6 +123,7 @@ class Payments:
             doorbell=ports.doorbell,
         )
         self._recent = Recent()
+        self._guesses = Guesses(limits=ports.limits, clock=ports.clock)
         self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
         self.read = Reader(views=ports.views, clock=ports.clock)
         self.processor = Processor(
@@ -173,7 +167,8 @@ class Payments:
     async def register(self, command: Register, *, by: Actor = NOBODY, origin: Origin = HERE) -> Answer:
         """Open an account; the answer holds its first API key. Raises Invalid, Conflict (`email_taken`), TooMany."""
         check_registration(command, self._ports.passwords)
-        await self._limit(REGISTRATION_PER_ADDRESS, origin.address)
+        if origin.address is not None:
+            await count(self._ports.limits, REGISTRATION_PER_ADDRESS, counted_as(origin.address))
         password_hash = await self._ports.passwords.hash(command.password)
         act = partial(register_merchant, command=command, password_hash=password_hash, by=by, origin=origin)
         return self._answer(await self._units.run(act))
@@ -211,11 +206,12 @@ class Payments:
     async def change_password(self, caller: Caller, *, password: str, new_password: str) -> None:
         """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
         self.check_new_password(new_password)
-        merchant, refused = await self._units.run(partial(find_with_refusal, caller=caller))
-        await self._limit_password(merchant.email, caller.address)
+        merchant = await self._units.run(partial(find_merchant, id=caller.merchant))
+        tried = await self._guesses.begin(merchant.email, caller.address)
         if not await self._ports.passwords.verify(merchant.password_hash, password):
-            await self._ports.audit.append(refused)
+            await self._ports.audit.append(refused_password(self._units.moment(), caller))
             raise InvalidCredentials("The password is wrong.")
+        await self._guesses.was_right(merchant.email, tried)
         password_hash = await self._ports.passwords.hash(new_password)
         try:
             await self._revoking(
@@ -332,39 +328,19 @@ class Payments:
             self._ports.credentials.forget(caller.merchant)
 
     async def _checked(self, command: LogIn, origin: Origin, act: Callable[[Merchant], Act[Made]]) -> Answer:
-        await self._limit(LOGIN_PER_ADDRESS, origin.address)
-        await self._limit_password(normal_email(command.email), origin.address)
         if command.livemode:
-            # Before the password is looked at: behind it, this refusal would tell that a guess was right, and no trace
-            # would be left of that.
+            # Before the password is looked at: behind it, this refusal would tell that a guess was right.
             self._gateway(livemode=True)
+        email = normal_email(command.email)
+        tried = await self._guesses.begin_login(email, origin.address)
         check = PasswordCheck(
             units=self._units, passwords=self._ports.passwords, audit=self._ports.audit, origin=origin
         )
-        merchant, made = await check.act(command.email, command.password, act)
+        merchant, made = await check.act(email, command.password, act)
+        await self._guesses.was_right(email, tried)
         # The oldest session may have gone.
         self._ports.credentials.forget(merchant.id)
         return self._answer(made)
-
-    async def _limit_password(self, email: str, address: str | None) -> None:
-        """Count a try at an account's password, and wait where there were many; raise TooMany.
-
-        An address that nobody has is counted too: how long it takes tells nothing.
-        """
-        whence = "local" if address is None else counted_as(address)
-        await self._count(LOGIN_PER_ACCOUNT_AND_ADDRESS, f"{email} {whence}")
-        seconds = login_delay_seconds(await self._ports.limits.hit(LOGIN_PER_ACCOUNT, email))
-        if seconds:
-            await self._ports.clock.wait(seconds)
-
-    async def _limit(self, limit: Limit, address: str | None) -> None:
-        if address is not None:
-            await self._count(limit, counted_as(address))
-
-    async def _count(self, limit: Limit, key: str) -> None:
-        allowance = await self._ports.limits.hit(limit, key)
-        if not allowance.allowed:
-            raise TooMany(allowance)
 
     def _require_key(self, caller: Caller, once: Once | None) -> None:
         if caller.livemode and once is None:

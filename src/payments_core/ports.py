@@ -290,7 +290,10 @@ class IdempotencyRecords(Protocol):
 
 class AuditEntries(Protocol):
     def add(self, entry: AuditEntry, /) -> None:
-        """Remember an entry of a merchant's audit log: it is written with what it tells of, or not at all."""
+        """Remember an entry of a merchant's audit log: it is written with what it tells of, or not at all.
+
+        The commit raises StaleWrite for one that is no merchant's.
+        """
         ...
 
 
@@ -525,7 +528,7 @@ class AuditLog(Protocol):
     async def append(self, entry: AuditEntry, /) -> None:
         """Write an entry at once: of what changes nothing else, such as a refusal, or of what concerns no merchant.
 
-        Moves no revision, and waits for nobody who holds one.
+        Moves no revision, and waits for nobody who holds one. Raises Duplicate where its id is taken.
         """
         ...
 
@@ -688,6 +691,10 @@ class Vault(Protocol):
 class RateLimits(Protocol):
     async def hit(self, limit: Limit, key: str, /) -> Allowance:
         """Count one, over all processes. Never raises because the counter is away, and never says "no limit" then."""
+        ...
+
+    async def give_back(self, limit: Limit, key: str, /) -> None:
+        """Count one less: the latest that was allowed, where one is still counted. Never raises either."""
         ...
 
 

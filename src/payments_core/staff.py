@@ -6,13 +6,13 @@ Whoever calls this is trusted with every merchant's payments: commands on the ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
 from payments_core.attempt import Attempt
-from payments_core.audit import NAME_LENGTH_MAX, Action, AuditEntry
+from payments_core.audit import NAME_LENGTH_MAX, NO_DETAIL, Action, AuditEntry
 from payments_core.checks import Faults
 from payments_core.errors import Conflict, LeaseLost, NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId, Moment, RefundId, TransactionId
@@ -40,6 +40,7 @@ from payments_core.use_cases.record_audit import audit_entry, staff
 from payments_core.use_cases.register_merchant import check_new_password, normal_email
 from payments_core.use_cases.resolve_attempt import Resolve, Resolved, check_resolution, resolve_attempt
 from payments_core.use_cases.revive_job import revive_job
+from payments_core.values import Json
 
 T = TypeVar("T")
 
@@ -80,6 +81,7 @@ class Staff:
 
     async def jobs(self, window: Window, filter: JobFilter) -> Slice[Job]:
         """List jobs by what they wait for now."""
+        await self._note_list(Action.JOBS_LISTED, window, filter.merchant)
         return await self.oversight.jobs(window, filter, at=self.clock.now())
 
     async def job(self, id: JobId) -> tuple[Job, Matter]:
@@ -92,6 +94,7 @@ class Staff:
 
     async def attempts(self, window: Window, filter: AttemptFilter) -> Slice[Attempt]:
         """List attempts."""
+        await self._note_list(Action.ATTEMPTS_LISTED, window, filter.merchant)
         return await self.oversight.attempts(window, filter)
 
     async def attempt(self, id: AttemptId) -> tuple[Attempt, Matter]:
@@ -123,7 +126,8 @@ class Staff:
         """
         check_resolution(command)
         attempt = await self.oversight.attempt(id)
-        act = partial(resolve_attempt, merchant=attempt.merchant, id=id, command=command)
+        who = staff(self.name)
+        act = partial(resolve_attempt, merchant=attempt.merchant, id=id, command=command, who=who)
         resolved = await self.units.run(act, on=turn_at(attempt.merchant, "transaction", attempt.transaction))
         if resolved.changed:
             self.doorbell.ring()
@@ -132,6 +136,7 @@ class Staff:
 
     async def log(self, window: Window, filter: AuditFilter, merchant: MerchantId | None = None) -> Slice[AuditEntry]:
         """List the audit log, of a merchant or of everybody and nobody, the newest first."""
+        await self._note_list(Action.AUDIT_LISTED, window, merchant)
         return await self.oversight.audit(window, filter, merchant)
 
     async def reset_password(self, email: str, password: str) -> Merchant:
@@ -147,15 +152,31 @@ class Staff:
         _log.info("the password of %s was reset", merchant.id)
         return merchant
 
-    async def note(self, action: Action) -> None:
+    async def note(self, action: Action, detail: Mapping[str, Json] = NO_DETAIL) -> None:
         """Keep that somebody did what concerns the whole installation and no use case does. Raises Unavailable."""
-        await self.audit.append(audit_entry(self.units.moment(), action, staff(self.name), merchant=None))
+        await self._append(action, merchant=None, detail=detail)
+
+    async def _note_list(self, action: Action, window: Window, merchant: MerchantId | None) -> None:
+        """Keep that a list was looked at: once, however many pages of it."""
+        if window.position is None:
+            await self._append(action, merchant=merchant)
 
     async def _note(self, action: Action, merchant: MerchantId, subject: str, *, livemode: bool) -> None:
         """Keep that somebody of the staff looked at what is a merchant's."""
-        moment = self.units.moment()
-        by = staff(self.name)
-        await self.audit.append(audit_entry(moment, action, by, merchant=merchant, livemode=livemode, subject=subject))
+        await self._append(action, merchant=merchant, subject=subject, livemode=livemode)
+
+    async def _append(
+        self,
+        action: Action,
+        *,
+        merchant: MerchantId | None,
+        subject: str | None = None,
+        livemode: bool | None = None,
+        detail: Mapping[str, Json] = NO_DETAIL,
+    ) -> None:
+        moment, who = self.units.moment(), staff(self.name)
+        entry = audit_entry(moment, action, who, merchant=merchant, subject=subject, livemode=livemode, detail=detail)
+        await self.audit.append(entry)
 
     async def _matter(
         self, merchant: MerchantId, livemode: bool, transaction_id: TransactionId | None, refund_id: RefundId | None

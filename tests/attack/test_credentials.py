@@ -44,9 +44,9 @@ from entrypoints.settings import LOOPBACK, Settings, read_settings
 from payments_core import keys
 from payments_core.ids import MerchantId
 from payments_core.limits import (
+    LOGIN_DELAY,
     LOGIN_DELAY_SECONDS_MAX,
     LOGIN_DELAYS_SECONDS,
-    LOGIN_PER_ACCOUNT,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
     REGISTRATION_PER_ADDRESS,
@@ -1028,7 +1028,7 @@ async def test_where_a_delay_begins_is_a_setting() -> None:
 
 async def delays(limits: Sequence[RedisRateLimits], number: int) -> list[float]:
     """Return how long logins wait whose processes take turns."""
-    hits = [await limits[n % len(limits)].hit(LOGIN_PER_ACCOUNT, "shop@example.com") for n in range(number)]
+    hits = [await limits[n % len(limits)].hit(LOGIN_DELAY, "shop@example.com") for n in range(number)]
     return [login_delay_seconds(hit) for hit in hits]
 
 

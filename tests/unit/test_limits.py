@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from adapters.memory.limits import MemoryRateLimits
 from payments_core.limits import (
+    LOGIN_DELAY,
     LOGIN_DELAY_SECONDS_MAX,
     LOGIN_DELAYS_SECONDS,
-    LOGIN_PER_ACCOUNT,
     Allowance,
     Limit,
     counted_as,
@@ -25,7 +25,7 @@ ADDRESSES = st.ip_addresses().map(str)
 
 
 def allowance(remaining: int, *, allowed: bool = True) -> Allowance:
-    return Allowance(allowed=allowed, limit=LOGIN_PER_ACCOUNT, remaining=remaining, reset_after_seconds=1.0)
+    return Allowance(allowed=allowed, limit=LOGIN_DELAY, remaining=remaining, reset_after_seconds=1.0)
 
 
 @given(st.integers(min_value=0, max_value=1_000), st.integers(min_value=0, max_value=1_000))

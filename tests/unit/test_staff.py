@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -29,6 +30,7 @@ from payments_core.audit import Action
 from payments_core.gateway import Approved, Declined, Sighting, Unknown
 from payments_core.ids import AttemptId, JobId, MerchantId, TransactionId
 from payments_core.job import BACKOFF_MAX, FAILURES_MAX, JobState
+from payments_core.page import Position
 from payments_core.ports import AttemptFilter, AuditFilter, EventFilter, JobFilter, Window
 from payments_core.refund import RETURNED
 from payments_core.testing.builders import NOW
@@ -431,9 +433,26 @@ async def test_a_job_is_shown_with_what_it_is_about_as_far_as_that_is_there(shop
 # ── what staff see and do is kept in their name ──────────────────────────────────────────────────────────────────────
 
 
-async def _kept(shop: Shop) -> list[tuple[str, str, str | None]]:
-    found = await shop.payments.staff.log(Window(limit=99), AuditFilter(), shop.caller.merchant)
-    return [(entry.action, str(entry.actor.id), entry.subject) for entry in found.items if entry.actor.kind == "staff"]
+async def _kept(shop: Shop, *, lists: bool = False) -> list[tuple[str, str | None, str | None]]:
+    """Return what staff did, the newest first; without the lists, at which the tests themselves look."""
+    found = await shop.payments._ports.oversight.audit(Window(limit=99), AuditFilter(), None)
+    return [
+        (entry.action, entry.actor.id, entry.subject)
+        for entry in found.items
+        if entry.actor.kind == "staff" and (lists or not entry.action.endswith(".listed"))
+    ]
+
+
+async def test_a_list_that_staff_look_at_is_kept_once_with_the_merchant_that_they_named(shop: Shop) -> None:
+    anna, merchant = shop.payments.staff.named("anna"), shop.caller.merchant
+    await anna.jobs(Window(limit=1), JobFilter(merchant=merchant))
+    await anna.attempts(Window(limit=1), AttemptFilter())
+    await anna.log(Window(limit=1), AuditFilter(), merchant)
+    await anna.log(Window(limit=1, position=Position(key="aud_1")), AuditFilter(), merchant)
+    found = await shop.payments._ports.oversight.audit(Window(limit=99), AuditFilter(), None)
+    listed = {entry.action: entry.merchant for entry in found.items if entry.actor.id == "anna"}
+    assert listed == {"jobs.listed": merchant, "attempts.listed": None, "audit.listed": merchant}
+    assert len(await _kept(shop, lists=True)) == 3
 
 
 async def test_a_look_at_a_merchants_attempt_is_kept(shop: Shop) -> None:
@@ -453,12 +472,25 @@ async def test_a_look_at_a_merchants_job_and_its_revival_are_kept(shop: Shop) ->
 async def test_a_persons_word_on_an_attempt_is_kept_with_what_it_changed(shop: Shop) -> None:
     await unanswered_payment(shop)
     attempt = await in_review(shop)
-    await shop.payments.staff.resolve(attempt, YES)
-    await shop.payments.staff.resolve(attempt, YES)
-    assert await _kept(shop) == [("attempt.resolved", YES.by, attempt)], "what changed nothing is no deed"
+    await shop.payments.staff.named("bob").resolve(attempt, YES)
+    await shop.payments.staff.named("bob").resolve(attempt, YES)
+    assert await _kept(shop) == [("attempt.resolved", "bob", attempt)], "what changed nothing is no deed"
     wanted = AuditFilter(action=Action.ATTEMPT_RESOLVED)
     (entry,) = (await shop.payments.staff.log(Window(limit=9), wanted)).items
     assert (entry.detail["before"], entry.detail["after"]) == ("needs_review", "approved")
+    assert (entry.detail["by"], entry.detail["note"]) == (YES.by, YES.note)
+
+
+async def test_a_merchant_sees_that_it_was_staff_and_neither_who_nor_what_they_wrote_for_each_other(
+    shop: Shop,
+) -> None:
+    await unanswered_payment(shop)
+    await shop.payments.staff.named("bob").resolve(await in_review(shop), YES)
+    filter = AuditFilter(action=Action.ATTEMPT_RESOLVED)
+    (seen,) = (await shop.payments.read.audit(shop.caller, ListQuery(), filter)).items
+    assert seen["actor"] == {"kind": "staff", "id": None}
+    assert not {"bob", YES.by, YES.note} & set(re.findall(r"[\w' ]+", str(seen)))
+    assert seen["detail"]["after"] == "approved"  # type: ignore[index, call-overload]  # an object
 
 
 @pytest.mark.parametrize("name", ["", "two\nlines", "\x1b[31mred", "x" * 101, "4242 4242 4242 4242"])

@@ -40,6 +40,12 @@ class MemoryRateLimits:
             reset_after_seconds=limit.per_seconds - (now - oldest).total_seconds(),
         )
 
+    async def give_back(self, limit: Limit, key: str, /) -> None:
+        """Count one less."""
+        hits = self._hits.get((limit.name, key))
+        if hits:
+            hits.pop()
+
     def _hits_of(self, limit: Limit, key: str) -> deque[datetime]:
         hits = self._hits.setdefault((limit.name, key), deque())
         self._hits.move_to_end((limit.name, key))

@@ -12,11 +12,11 @@ from adapters.memory.state import State
 from adapters.memory.views import entry_passes, newest_first
 from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
-from payments_core.errors import NotFound
+from payments_core.errors import Duplicate, NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId
 from payments_core.job import Job
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Unique, Window
 
 T = TypeVar("T", Job, Attempt)
 
@@ -85,6 +85,8 @@ class MemoryAuditLog:
     async def append(self, entry: AuditEntry, /) -> None:
         """Write an entry at once."""
         await asyncio.sleep(0)
+        if self._state.audit.get(entry.id) is not None:
+            raise Duplicate(Unique.ID)
         self._state.append(entry)
 
 

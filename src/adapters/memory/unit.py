@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from adapters.memory.deliveries import MemoryDeliveries, cancel_pending, deliveries_of_replay, make_deliveries
 from adapters.memory.shelves import (
@@ -101,6 +102,10 @@ class MemoryIdempotencyRecords:
         """Return the record that is committed, expired or not."""
         account = self._state.accounts.get(merchant)
         return account.records.get((livemode, key)) if account else None
+
+
+NOBODYS: Final = MerchantId("")
+"""Whose an audit entry is that concerns no merchant: a unit writes none such, as nobody is stored under it."""
 
 
 class MemoryAuditEntries:
@@ -212,7 +217,7 @@ class MemoryUnitOfWork:
         touched.update(event.merchant for event in self.events.added)
         touched.update(job.merchant for job in (*self.jobs.added, *self.jobs.saved.values(), *self.jobs.ended.values()))
         touched.update(record.merchant for record in self.idempotency.added)
-        touched.update(entry.merchant for entry in self.audit.added if entry.merchant is not None)
+        touched.update(entry.merchant or NOBODYS for entry in self.audit.added)
         touched.update(replay.endpoint.merchant for replay in self.deliveries.replays)
         if touched - self.merchants.merchants() - self._state.accounts.keys():
             raise StaleWrite("a merchant was never stored")

@@ -8,7 +8,7 @@ secret.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
@@ -36,6 +36,9 @@ Row: TypeAlias = dict[str, Any]
 """Values by column name, to be written."""
 Identity: TypeAlias = tuple[object, ...]
 """The values of a primary key."""
+LATER_SCOPES: Final = frozenset({Scope.AUDIT_READ})
+"""Scopes that came after the first version: in a column of their own, as that version refuses to read unknown ones."""
+_KNOWN_SCOPES: Final = frozenset(map(str, Scope))
 OF_NOBODY: Final = ""
 """The `merchant_id` of audit entries that concern no merchant: it is part of a primary key."""
 
@@ -200,7 +203,7 @@ def _api_key_row(key: ApiKey) -> Row:
         "livemode": key.livemode,
         "kind": key.kind,
         "name": key.name,
-        "scopes": sorted(key.scopes),
+        "scopes": sorted(key.scopes - LATER_SCOPES),
         "digest": key.digest,
         "prefix": key.prefix,
         "last_four": key.last_four,
@@ -209,11 +212,8 @@ def _api_key_row(key: ApiKey) -> Row:
         "revoked_at": key.revoked_at,
         "last_used_at": key.last_used_at,
         "version": key.version,
+        "later_scopes": sorted(key.scopes & LATER_SCOPES),
     }
-
-
-_SCOPES: Final = frozenset(map(str, Scope))
-# One that a later version wrote allows nothing here.
 
 
 def _api_key(row: Stored) -> ApiKey:
@@ -223,7 +223,7 @@ def _api_key(row: Stored) -> ApiKey:
         livemode=row["livemode"],
         kind=ApiKeyKind(row["kind"]),
         name=row["name"],
-        scopes=frozenset(Scope(name) for name in row["scopes"] if name in _SCOPES),
+        scopes=_scopes([*row["scopes"], *row["later_scopes"]]),
         digest=row["digest"],
         prefix=row["prefix"],
         last_four=row["last_four"],
@@ -233,6 +233,11 @@ def _api_key(row: Stored) -> ApiKey:
         last_used_at=row["last_used_at"],
         version=row["version"],
     )
+
+
+def _scopes(names: Iterable[str]) -> frozenset[Scope]:
+    """Return the scopes of these names; one that a later version wrote allows nothing here."""
+    return frozenset(Scope(name) for name in names if name in _KNOWN_SCOPES)
 
 
 def _payment_key_row(key: PaymentKey) -> Row:

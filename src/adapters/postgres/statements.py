@@ -45,7 +45,8 @@ from adapters.postgres import tables
 
 KEPT: Final[Mapping[str, frozenset[str]]] = {
     # `Credentials.touch` writes it without moving the version: a save would put back an older one.
-    "api_keys": frozenset({"last_used_at"}),
+    # What a key may do never changes: a save would drop what only a later version knows.
+    "api_keys": frozenset({"last_used_at", "scopes", "later_scopes"}),
 }
 """Columns that a save leaves alone."""
 

@@ -170,6 +170,8 @@ api_keys: Final = Table(
     _time("revoked_at", nullable=True),
     _time("last_used_at", nullable=True),
     _count("version"),
+    # Those that came after the first version, which would not read a key that has one of them among its scopes.
+    Column("later_scopes", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     PrimaryKeyConstraint("merchant_id", "id"),
     UniqueConstraint("digest", name="uq_api_keys_digest"),
     _of_merchant(),

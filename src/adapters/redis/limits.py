@@ -56,6 +56,7 @@ class RedisRateLimits:
         now_microseconds: Callable[[], int] | None = None,
     ) -> None:
         """`now_microseconds` takes the place of the clock of Redis, for tests."""
+        self._client = client
         self._script = client.register_script(HIT)
         self._breaker = breaker
         self._fallback = fallback
@@ -76,6 +77,16 @@ class RedisRateLimits:
             remaining=remaining,
             reset_after_seconds=reset_after_microseconds / MICROSECONDS,
         )
+
+    async def give_back(self, limit: Limit, key: str, /) -> None:
+        """Count one less: the newest hit is the first of the list."""
+        done = await self._breaker.call(lambda: self._pop(_name(limit, key)))
+        if done is None:
+            await self._fallback.give_back(limit, key)
+
+    async def _pop(self, name: str) -> bool:
+        await self._client.lpop(name)
+        return True
 
 
 def _name(limit: Limit, key: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -93,15 +93,27 @@ async def _list(
         for entry in found:
             print_json(describe_staff.audit_entry(entry))
     elif found:
-        headings = ("WHEN (UTC)", "ACTION", "WHO", "FROM", "MERCHANT", "SUBJECT")
-        Screen().columns(headings, [_row(entry) for entry in found])
+        screen = Screen()
+        for line in _lines(found):
+            screen.line(line)
     else:
         Screen().line("There are no such entries.")
     if more:
         say_more(limit)
 
 
-def _row(entry: AuditEntry) -> Sequence[str]:
+def _lines(found: Sequence[AuditEntry]) -> Iterator[str]:
+    """Give the entries in columns: lines longer than a terminal rather than ids that are cut."""
+    from entrypoints.cli.screen import printable
+
+    rows = [("WHEN (UTC)", "ACTION", "WHO", "FROM", "MERCHANT", "SUBJECT"), *map(_row, found)]
+    safe = [[printable(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*safe, strict=True)]
+    for row in safe:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _row(entry: AuditEntry) -> tuple[str, ...]:
     actor = entry.actor
     return (
         f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",

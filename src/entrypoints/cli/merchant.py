@@ -10,7 +10,7 @@ import click
 
 from entrypoints.cli.data_dir_option import data_dir_option
 from entrypoints.cli.errors import CommandFailed
-from entrypoints.cli.staff import staff_of, who, wired
+from entrypoints.cli.staff import staff_of, wired
 
 if TYPE_CHECKING:
     from entrypoints.settings import Settings
@@ -91,7 +91,7 @@ async def _create(settings: Settings, email: str, name: str | None, password: st
 
     command = Register(email=email, password=password, name=name)
     async with wired(settings) as services:
-        answer = await services.payments.register(command, by=Actor(kind=ActorKind.STAFF, id=who()))
+        answer = await services.payments.register(command, by=Actor(kind=ActorKind.STAFF, id=staff_of(services).name))
     return answer.json
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -81,6 +81,7 @@ async def _rotate(settings: Settings) -> None:
 
     screen = Screen()
     await _require_store(settings)
+    await _note(settings, {"stage": "begun"})
     async with seals_of(settings) as seals:
         found = await _walk(seals, screen, reseal=True)
         resealed = {place.name: place.resealed for place in found}
@@ -89,7 +90,7 @@ async def _rotate(settings: Settings) -> None:
                 break
             found = await _walk(seals, screen, reseal=True)
             resealed = {place.name: place.resealed + resealed[place.name] for place in found}
-    await _note(settings)
+    await _note(settings, {"stage": "ended", **resealed})
     for name, number in resealed.items():
         screen.line(f"Sealed again: {number:,} {name}.")
     _refuse_unreadable(found)
@@ -100,12 +101,13 @@ async def _rotate(settings: Settings) -> None:
     screen.line(_what_may_go(seals))
 
 
-async def _note(settings: Settings) -> None:
+async def _note(settings: Settings, detail: Mapping[str, int | str]) -> None:
+    """Keep in the audit log that everything is sealed again, by whom, and how much it was."""
     from entrypoints.wiring import wire
     from payments_core.audit import Action
 
     async with wire(settings) as services:
-        await staff_of(services).note(Action.SECRETS_RESEALED)
+        await staff_of(services).note(Action.SECRETS_RESEALED, detail)
 
 
 async def _check(settings: Settings) -> None:

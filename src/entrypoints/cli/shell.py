@@ -62,7 +62,20 @@ async def _run(settings: Settings, compiled: CodeType) -> None:
     from entrypoints.wiring import wire
 
     async with wire(settings) as services:
+        await _note(services)
         await _execute(compiled, _names(services))
+
+
+async def _note(services: Services) -> None:
+    """Keep in the audit log who opened a shell, or say that it could not be: a shell may be what mends the store."""
+    from entrypoints.cli.staff import staff_of
+    from payments_core.audit import Action
+
+    why = await services.vital["store"]() or await services.vital["migrations"]()
+    if why is None:
+        await staff_of(services).note(Action.SHELL_OPENED)
+    else:
+        click.echo(f"Not in the audit log: {why}", err=True)
 
 
 def _names(services: Services) -> dict[str, Any]:
@@ -97,6 +110,7 @@ def _interact(settings: Settings) -> None:
         opened = contextlib.AsyncExitStack()
         services = _in(loop, opened.enter_async_context(wire(settings)))
         try:
+            _in(loop, _note(services))
             _Prompt(_names(services), loop).interact(banner=BANNER, exitmsg="")
         except SystemExit:
             pass  # `exit()` ends the prompt, and not without closing

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
+import pwd
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
+from payments_core.audit import NAME_LENGTH_MAX
 from payments_core.page import IDS
 
 if TYPE_CHECKING:
@@ -114,11 +115,17 @@ async def wired(settings: Settings) -> AsyncGenerator[Services]:
 
 
 def who() -> str:
-    """Return what the audit log calls whoever runs the command: their name on this machine, or else their number."""
+    """Return what the audit log calls whoever runs the command: the name of their user on this machine, or its number.
+
+    Not what the environment says it is. Who is root by `sudo` is said so.
+    """
+    number = os.getuid()
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
+        name = pwd.getpwuid(number).pw_name
+    except KeyError:
+        name = f"uid {number}"
+    before = os.environ.get("SUDO_USER", "")
+    return (f"{name}, sudo by {before}" if number == 0 and before.isprintable() and before else name)[:NAME_LENGTH_MAX]
 
 
 def staff_of(services: Services) -> Staff:

@@ -10,7 +10,7 @@ from datetime import timedelta
 import pytest
 
 from payments_core.audit import HERE, NOBODY, Action, AuditEntry
-from payments_core.errors import StaleWrite
+from payments_core.errors import Duplicate, StaleWrite
 from payments_core.ids import MerchantId
 from payments_core.page import Position
 from payments_core.ports import AuditFilter, Window
@@ -76,6 +76,21 @@ class AuditContract:
                 work.audit.add(an_audit_entry(shop.merchant))
                 raise RuntimeError
         assert not await _seen_by_staff(store)
+
+    async def test_no_entry_takes_the_place_of_another(self, store: Store) -> None:
+        shop = await open_shop(store)
+        entry = an_audit_entry(shop.merchant)
+        await store.audit.append(entry)
+        with pytest.raises(Duplicate):
+            await store.audit.append(replace(entry, action=Action.LOGIN_FAILED))
+        async with refused_unit(store, Duplicate) as work:
+            work.audit.add(replace(entry, action=Action.LOGIN_FAILED))
+        assert await _seen_by_staff(store) == [entry]
+
+    async def test_a_unit_writes_no_entry_that_is_nobodys(self, store: Store) -> None:
+        async with refused_unit(store, StaleWrite) as work:
+            work.audit.add(an_audit_entry(None))
+        assert await _seen_by_staff(store) == []
 
     async def test_an_entry_of_a_unit_moves_the_revision_and_one_that_is_appended_does_not(self, store: Store) -> None:
         shop = await open_shop(store)

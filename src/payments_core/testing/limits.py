@@ -45,6 +45,16 @@ class RateLimitsContract:
         ]
         assert all(answer.limit == THREE_IN_TWO_SECONDS for answer in answers)
 
+    async def test_what_is_given_back_is_counted_no_longer(self, subject: RateLimitsUnderTest) -> None:
+        limits = subject.limits
+        await limits.give_back(THREE_IN_TWO_SECONDS, "mer_1")
+        for _ in range(4):
+            await limits.hit(THREE_IN_TWO_SECONDS, "mer_1")
+        await limits.give_back(THREE_IN_TWO_SECONDS, "mer_1")
+        await limits.give_back(THREE_IN_TWO_SECONDS, "mer_2")
+        answers = [await limits.hit(THREE_IN_TWO_SECONDS, "mer_1") for _ in range(2)]
+        assert [answer.allowed for answer in answers] == [True, False]
+
     async def test_every_answer_says_when_there_is_more_room(self, subject: RateLimitsUnderTest) -> None:
         first = await subject.limits.hit(TEN_A_MINUTE, "mer_1")
         await subject.let_pass(0.5)

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from payments_core.audit import Action, Actor, AuditEntry, actor_of, origin_of
 from payments_core.errors import NotFound
-from payments_core.ids import Moment
+from payments_core.ids import MerchantId, Moment
 from payments_core.merchant import ApiKeyKind, Caller, Merchant
 from payments_core.ports import UnitOfWork
 from payments_core.use_cases.hold_account import hold_account, hold_checked_account
 from payments_core.use_cases.record_audit import audit_entry, record_deed
 
 
-async def find_with_refusal(work: UnitOfWork, moment: Moment, *, caller: Caller) -> tuple[Merchant, AuditEntry]:
-    """Return the merchant that calls, and the entry to write where it does not know its password."""
-    merchant = await work.merchants.get(caller.merchant)
-    return merchant, audit_entry(
-        moment, Action.PASSWORD_REFUSED, actor_of(caller), merchant=merchant.id, origin=origin_of(caller)
-    )
+async def find_merchant(work: UnitOfWork, _moment: Moment, *, id: MerchantId) -> Merchant:
+    """Return the merchant. Raises NotFound."""
+    return await work.merchants.get(id)
+
+
+def refused_password(moment: Moment, caller: Caller) -> AuditEntry:
+    """Return the entry of a caller who does not know its own password."""
+    who, origin = actor_of(caller), origin_of(caller)
+    return audit_entry(moment, Action.PASSWORD_REFUSED, who, merchant=caller.merchant, origin=origin)
 
 
 async def change_password(

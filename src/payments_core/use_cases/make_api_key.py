@@ -140,6 +140,8 @@ async def rotate_api_key(work: UnitOfWork, moment: Moment, *, caller: Caller, id
     work.api_keys.save(old.expire_by(moment.now + ROTATION_OVERLAP))
     work.api_keys.add(key)
     record_deed(work, moment, Action.API_KEY_ROTATED, caller, subject=old.id, detail={"new": key.id})
+    made: JsonObject = {"livemode": key.livemode, "scopes": sorted(key.scopes), "rotated": old.id}
+    record_deed(work, moment, Action.API_KEY_MADE, caller, subject=key.id, detail=made)
     return Made(answer=describe.api_key(key, secret=secret), resource=key.id)
 
 

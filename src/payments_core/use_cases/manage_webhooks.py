@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from urllib.parse import urlsplit
 
 from payments_core import describe
 from payments_core.audit import Action
 from payments_core.checks import Faults
+from payments_core.describe import JsonObject
 from payments_core.errors import Conflict, RuleBroken
 from payments_core.event import ALL_EVENTS, EventType
 from payments_core.ids import EndpointId, Moment
@@ -16,7 +18,7 @@ from payments_core.units import Made
 from payments_core.use_cases.hold_account import hold_account
 from payments_core.use_cases.record_audit import record_deed
 from payments_core.use_cases.record_event import record_endpoint_event
-from payments_core.values import UNSET, Json, Unset
+from payments_core.values import UNSET, Unset
 from payments_core.webhook import DESCRIPTION_LENGTH_MAX, ENDPOINTS_MAX, SECRET_BYTES, Endpoint, make_secret
 
 
@@ -85,9 +87,7 @@ async def add_endpoint(
         subscribed_at=moment.now,
     )
     work.endpoints.add(endpoint)
-    record_deed(
-        work, moment, Action.WEBHOOK_MADE, caller, subject=endpoint.id, detail={"url": without_query(endpoint.url)}
-    )
+    record_deed(work, moment, Action.WEBHOOK_MADE, caller, subject=endpoint.id, detail={"url": place_of(endpoint.url)})
     return Made(answer=describe.endpoint(endpoint, secret=endpoint.secret), resource=endpoint.id)
 
 
@@ -116,10 +116,7 @@ async def change_endpoint(
         changed = changed.succeeded()  # another place, which has yet to fail
     if changed != endpoint:
         work.endpoints.save(changed)
-        detail: dict[str, Json] = {"fields": _changed_fields(endpoint, changed)}
-        if changed.url != endpoint.url:
-            detail |= {"url": without_query(changed.url), "url_before": without_query(endpoint.url)}
-        record_deed(work, moment, Action.WEBHOOK_CHANGED, caller, subject=id, detail=detail)
+        record_deed(work, moment, Action.WEBHOOK_CHANGED, caller, subject=id, detail=_changes(endpoint, changed))
     return Made(answer=describe.endpoint(changed), resource=changed.id)
 
 
@@ -127,7 +124,7 @@ async def remove_endpoint(work: UnitOfWork, moment: Moment, *, caller: Caller, i
     """Remove an endpoint; its pending deliveries are canceled. Raises NotFound."""
     endpoint = await work.endpoints.get(caller.merchant, caller.livemode, id)
     work.endpoints.save(endpoint.remove(at=moment.now))
-    record_deed(work, moment, Action.WEBHOOK_REMOVED, caller, subject=id, detail={"url": without_query(endpoint.url)})
+    record_deed(work, moment, Action.WEBHOOK_REMOVED, caller, subject=id, detail={"url": place_of(endpoint.url)})
 
 
 async def rotate_endpoint_secret(work: UnitOfWork, moment: Moment, *, caller: Caller, id: EndpointId) -> Made:
@@ -150,14 +147,25 @@ async def send_test_event(work: UnitOfWork, moment: Moment, *, caller: Caller, i
     return Made(answer=describe.recorded_event(event), resource=event.id)
 
 
-def without_query(url: str) -> str:
-    """Return a URL as the log shows it: secrets are wont to stand in queries and fragments."""
-    return url.partition("#")[0].partition("?")[0]
+def place_of(url: str) -> str:
+    """Return scheme, host and port, which the audit log shows: merchants keep secrets in paths and queries."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
 
 
-def _changed_fields(before: Endpoint, after: Endpoint) -> list[str]:
-    fields = ("url", "events", "description", "enabled")
-    return [name for name in fields if getattr(before, name) != getattr(after, name)]
+def _changes(before: Endpoint, after: Endpoint) -> JsonObject:
+    """Return which fields differ, and what the log shows of them."""
+    shown: JsonObject = {
+        "url": place_of(after.url),
+        "events": list(after.events),
+        "description": None,
+        "enabled": after.enabled,
+    }
+    fields = [name for name in shown if getattr(before, name) != getattr(after, name)]
+    described = {name: shown[name] for name in fields if name != "description"}
+    if "url" in fields:
+        described["url_before"] = place_of(before.url)
+    return {"fields": fields, **described}
 
 
 def require_enabled(endpoint: Endpoint) -> None:

@@ -9,6 +9,7 @@ from typing import Final
 from payments_core import describe
 from payments_core.audit import Action, Actor, Origin
 from payments_core.checks import Faults
+from payments_core.describe import JsonObject
 from payments_core.ids import MerchantId, Moment
 from payments_core.merchant import (
     EMAIL_LENGTH_MAX,
@@ -82,7 +83,12 @@ async def register_merchant(
     key, secret = new_api_key(moment, merchant.id, livemode=False, kind=ApiKeyKind.SERVER, name="first key")
     work.merchants.add(merchant)
     work.api_keys.add(key)
-    work.audit.add(
-        audit_entry(moment, Action.MERCHANT_REGISTERED, by, merchant=merchant.id, origin=origin, subject=merchant.id)
-    )
+    deeds: list[tuple[Action, str, JsonObject]] = [
+        (Action.MERCHANT_REGISTERED, merchant.id, {}),
+        (Action.API_KEY_MADE, key.id, {"livemode": key.livemode, "scopes": sorted(key.scopes)}),
+    ]
+    for action, subject, detail in deeds:
+        work.audit.add(
+            audit_entry(moment, action, by, merchant=merchant.id, origin=origin, subject=subject, detail=detail)
+        )
     return Made(answer={**describe.merchant(merchant), "api_key": secret}, resource=merchant.id)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from typing import Final
 
 from payments_core.attempt import SAID_BY, Attempt, AttemptState
-from payments_core.audit import NAME_LENGTH_MAX, Action
+from payments_core.audit import NAME_LENGTH_MAX, Action, Actor
 from payments_core.checks import Faults
+from payments_core.describe import JsonObject
 from payments_core.errors import Conflict
 from payments_core.gateway import Approved, Declined
 from payments_core.ids import AttemptId, MerchantId, Moment
 from payments_core.ports import UnitOfWork
 from payments_core.refund import Refund, RefundStatus
 from payments_core.transaction import Transaction
-from payments_core.use_cases.record_audit import audit_entry, staff
+from payments_core.use_cases.record_audit import audit_entry
 from payments_core.use_cases.settle_attempt import failure_of
 from payments_core.use_cases.settle_charge import Source, evidence_of, fail_charge, succeed_charge
 from payments_core.use_cases.settle_refund import fail_refund, recover_refund, succeed_refund
@@ -63,7 +64,7 @@ def check_resolution(command: Resolve) -> None:
 
 
 async def resolve_attempt(
-    work: UnitOfWork, moment: Moment, *, merchant: MerchantId, id: AttemptId, command: Resolve
+    work: UnitOfWork, moment: Moment, *, merchant: MerchantId, id: AttemptId, command: Resolve, who: Actor
 ) -> Resolved:
     """Close the attempt and what it is about as the gateway's word would have, or correct what was closed otherwise.
 
@@ -88,23 +89,7 @@ async def resolve_attempt(
         resolved = attempt.decline(f"{command.outcome.code}, {_said(command)}", moment.now)
         await _decline(work, moment, attempt, transaction, refund, command.outcome)
     work.attempts.save(resolved)
-    work.audit.add(
-        audit_entry(
-            moment,
-            Action.ATTEMPT_RESOLVED,
-            staff(command.by),
-            merchant=merchant,
-            livemode=attempt.livemode,
-            subject=id,
-            detail={
-                "transaction": attempt.transaction,
-                "refund": attempt.refund,
-                "before": str(attempt.state),
-                "after": str(resolved.state),
-                "note": command.note,
-            },
-        )
-    )
+    _record(work, moment, attempt, resolved, command, who)
     return Resolved(attempt=resolved, changed=True)
 
 
@@ -140,3 +125,25 @@ def _said(command: Resolve) -> str:
     """Return what is kept with the attempt: who said so, and why."""
     said = f"{SAID_BY}{command.by}"
     return said if command.note is None else f"{said}: {command.note}"
+
+
+def _record(work: UnitOfWork, moment: Moment, before: Attempt, after: Attempt, command: Resolve, who: Actor) -> None:
+    detail: JsonObject = {
+        "transaction": before.transaction,
+        "refund": before.refund,
+        "before": str(before.state),
+        "after": str(after.state),
+        "by": command.by,
+        "note": command.note,
+    }
+    work.audit.add(
+        audit_entry(
+            moment,
+            Action.ATTEMPT_RESOLVED,
+            who,
+            merchant=before.merchant,
+            livemode=before.livemode,
+            subject=before.id,
+            detail=detail,
+        )
+    )

@@ -1,5 +1,9 @@
 """The audit log: who did what, from where. The database itself refuses to change what is written there.
 
+Keys that could do everything until now can read it too: the scope stands in a column of its own, which processes of the
+earlier version pass over. While the migration runs, whatever asks who calls waits, some milliseconds for each thousand
+keys.
+
 The trigger fires for whoever writes, replication included (`ENABLE ALWAYS`). It does not hold back the owner of the
 table, who can drop it: `docs/security.md` has how to run the service as another role.
 """
@@ -7,13 +11,32 @@ table, who can drop it: `docs/security.md` has how to run the service as another
 import sqlalchemy as sa
 from alembic import op
 
+from adapters.postgres.migrations.locks import lock_tables
+
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
 
 
+EVERYTHING_BEFORE = (
+    "account:read account:write api_keys:read api_keys:write events:read payment_keys:read payment_keys:write "
+    "refunds:read refunds:write transactions:read transactions:write webhooks:read webhooks:write"
+)
+
+
 def upgrade() -> None:
+    lock_tables(op.get_bind(), {"api_keys": "ACCESS EXCLUSIVE"})
+    op.add_column(
+        "api_keys",
+        sa.Column("later_scopes", sa.ARRAY(sa.Text), server_default=sa.text("'{}'"), nullable=False),
+        schema="payments",
+    )
+    op.execute(
+        sa.text(
+            "UPDATE payments.api_keys SET later_scopes = ARRAY['audit:read'] WHERE scopes @> string_to_array(:all, ' ')"
+        ).bindparams(all=EVERYTHING_BEFORE)
+    )
     key = sa.Text(collation="C")
     op.create_table(
         "audit_entries",
@@ -53,5 +76,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    """Go back, and lose the log."""
+    op.drop_column("api_keys", "later_scopes", schema="payments")
     op.drop_table("audit_entries", schema="payments")
     op.execute("DROP FUNCTION payments.refuse_change()")
