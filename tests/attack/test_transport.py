@@ -4,8 +4,12 @@ that hold what they don't use. Each fails."""
 from __future__ import annotations
 
 import asyncio
+import gc
 import gzip
+import json
+import logging
 import socket
+import struct
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
@@ -19,6 +23,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from entrypoints import metrics_port
+from entrypoints.cli.signals import loop_factory
 from entrypoints.http import bodies, connections, protocol
 from entrypoints.http.app import OPERATIONS, create_app
 from entrypoints.http.connections import Connections
@@ -442,6 +447,8 @@ async def test_nothing_that_is_a_secret_or_of_a_person_is_kept_on_the_way(shop: 
 
 SMUGGLED: Final = b"GET /docs HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"
 POST: Final = b"POST /api/auth/login/ HTTP/1.1\r\n" + HOST
+_LOGIN: Final = json.dumps({"email": "nobody@example.com", "password": PASSWORD}).encode()
+LOGIN: Final = POST + b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(_LOGIN), _LOGIN)
 
 
 SMUGGLING: Final = {
@@ -689,6 +696,33 @@ class TestSlowClients:
                 writer.write_eof()
                 await rest_of(reader)
         await wire.has(0)
+
+    def test_that_hang_up_rudely_leave_neither_memory_nor_errors_behind(self, caplog: pytest.LogCaptureFixture) -> None:
+        """On the event loop of production: a timer, or a request that waited, kept each for as long as keep-alive."""
+
+        def one_hangs_up(port: int) -> None:
+            for sent in (get(b"/health/live", close=False), LOGIN + get(b"/health/live", close=False)):
+                with socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS) as client:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    client.sendall(sent)
+                    if not sent.startswith(LOGIN):
+                        client.recv(65_536)
+
+        async def many_hang_up() -> None:
+            async with open_wire() as wire:
+
+                async def nothing_is_left() -> bool:
+                    connections = [thing for thing in gc.get_objects() if isinstance(thing, protocol.BoundedProtocol)]
+                    return not [connection for connection in connections if connection.places is wire.places]
+
+                for _ in range(20):
+                    await asyncio.to_thread(one_hangs_up, wire.port)
+                assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
+                await until(nothing_is_left)
+
+        with asyncio.Runner(loop_factory=loop_factory()) as runner:
+            runner.run(many_hang_up())
+        assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 class TestManyConnections:

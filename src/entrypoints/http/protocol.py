@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from typing import Final, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
@@ -27,6 +27,9 @@ from entrypoints.http.connection_refusals import (
 )
 from entrypoints.http.connections import Connections
 
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
 HEAD_BYTES_MAX: Final = 32 * 1024
 """Of the path, the names and the values of all headers together."""
 HEADERS_MAX: Final = 100
@@ -42,6 +45,10 @@ SILENCE_SECONDS: Final = 75.0
 """From the opening of a connection to its first byte; between requests uvicorn's own keep-alive time holds."""
 TOLD_SECONDS: Final = 1.0
 """For a client that is refused a connection to read why."""
+
+
+def _do_nothing() -> None:
+    pass
 
 
 class _Refused(Exception):
@@ -65,6 +72,8 @@ class BoundedProtocol(HttpToolsProtocol):
     """Of what the parser gave out of this head."""
     _in_head: bool = False
     _in_body: bool = False
+    _answered: RequestResponseCycle | None = None
+    """The request that is being answered, or was the last to be."""
     _deadline: asyncio.TimerHandle | None = None
     _refusal: ConnectionRefusal | None = None
 
@@ -91,6 +100,17 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_clock()
         self.places.leave(self)
         super().connection_lost(exc)
+        # uvicorn leaves its timer where a client hung up rudely, which would keep all of this for as long.
+        self._unset_keepalive_if_required()
+        if self._answered is not None:
+            self._answered.disconnected = True  # uvicorn tells the newest request alone, which may wait behind this one
+        for cycle, _ in self.pipeline:
+            cycle.on_response = _do_nothing  # it would keep this connection until the garbage collector looks
+        self.pipeline.clear()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     @property
     def unsent(self) -> object | None:
