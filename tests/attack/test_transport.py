@@ -763,8 +763,10 @@ class TestManyConnections:
     async def test_of_one_address_leave_room_for_others_unless_it_is_a_proxy_of_ours(self) -> None:
         async with open_wire(places=Connections(6)) as wire, AsyncExitStack() as stack:
             for number in range(3):
-                await stack.enter_async_context(wire.connected("127.0.0.1"))
+                _, writer = await stack.enter_async_context(wire.connected("127.0.0.1"))
+                writer.write(POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n")
                 await wire.has(number + 1)
+            await until(lambda: _nobody_waits(wire))
             assert (await wire.say()).startswith(b"HTTP/1.1 503")
             async with wire.connected("127.0.0.2") as (reader, writer):
                 writer.write(get(b"/docs"))
@@ -775,6 +777,21 @@ class TestManyConnections:
                 await wire.has(number + 1)
             assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
 
+    async def test_of_one_address_that_wait_keep_out_nobody_who_shares_it(self) -> None:
+        """Behind a network's or a container's address translation all clients have one address."""
+        async with open_wire(places=Connections(6)) as wire, AsyncExitStack() as stack:
+            readers = []
+            for number in range(3):
+                reader, _ = await stack.enter_async_context(wire.connected("127.0.0.1"))
+                readers.append(reader)
+                await wire.has(number + 1)
+            other, _ = await stack.enter_async_context(wire.connected("127.0.0.2"))
+            await wire.has(4)
+            assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
+            assert await rest_of(readers[0]) == b""
+            assert not any(reader.at_eof() for reader in (*readers[1:], other)), "only the longest waiting gave way"
+            await wire.has(3)
+
     async def test_that_come_and_go_are_all_given_back(self) -> None:
         async with open_wire(places=Connections(4)) as wire:
             for _ in range(50):
@@ -782,6 +799,8 @@ class TestManyConnections:
             await wire.has(0)
             assert not wire.places._of_address
             assert not wire.places._waiting
+            assert not wire.places._waiting_of
+            assert not wire.places._placed
 
     async def test_that_are_opened_by_the_hundred_leave_the_service_answering(self) -> None:
         async with open_wire(places=Connections(8, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:

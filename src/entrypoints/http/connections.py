@@ -50,8 +50,9 @@ class Connection(Protocol):
 class Connections:
     """The connections of one server: at most so many, and so many of one address.
 
-    Where all places are taken, whoever waits longest for a request of its client gives way; where all have one under
-    way, the newest is refused. Those of `trusted` proxies are not counted by their address.
+    Where all places are taken, whoever waits longest for a request of its client gives way, and where all of an address
+    are taken, whoever of that address does. Where all have one under way, the newest is refused. Those of `trusted`
+    proxies are not counted by their address.
     """
 
     def __init__(self, most: int = CONNECTIONS_MAX, trusted: Networks = ()) -> None:
@@ -63,6 +64,7 @@ class Connections:
         self._of_address: Final = Counter[str]()
         self._placed: Final = dict[Connection, str | None]()
         self._waiting: Final = dict[Connection, None]()
+        self._waiting_of: Final = dict[str | None, dict[Connection, None]]()
         self._leaving: Final = set[Connection]()
         self._refused: Final = set[Connection]()
         self._slow: Final = dict[Connection, tuple[object, float]]()
@@ -74,25 +76,38 @@ class Connections:
     def take_place(self, connection: Connection, peer: str) -> bool:
         """Count a new connection, which waits for its first request; say whether there was a place for it."""
         address = direct_address(peer, self._trusted)
-        if (address is not None and self._of_address[address] >= self.most_of_one) or not self._has_room():
+        if not self._has_room(address):
             self.refusals += 1
             return False
         self._placed[connection] = address
-        self._waiting[connection] = None
         if address is not None:
             self._of_address[address] += 1
+        self.waits(connection)
         return True
 
-    def _has_room(self) -> bool:
-        if len(self) < self.most:
-            return True
-        longest = next(iter(self._waiting), None)
+    def _has_room(self, address: str | None) -> bool:
+        if address is not None and self._of_address[address] >= self.most_of_one:
+            return self._make_room(self._waiting_of.get(address, ()))
+        return len(self) < self.most or self._make_room(self._waiting)
+
+    def _make_room(self, among: Iterable[Connection]) -> bool:
+        longest = next(iter(among), None)
         if longest is None or len(self._leaving) >= LEAVING_MAX:
             return False
-        del self._waiting[longest]
+        self.works(longest)  # it waits no more
         self._leaving.add(longest)
+        self._uncount(longest)
+        self._placed[longest] = None
         longest.give_way()
         return True
+
+    def _uncount(self, connection: Connection) -> None:
+        address = self._placed[connection]
+        if address is None:
+            return
+        self._of_address[address] -= 1
+        if not self._of_address[address]:
+            del self._of_address[address]
 
     def may_be_told(self, connection: Connection) -> bool:
         """Say whether one that was refused may stay for as long as it takes to tell it why."""
@@ -105,29 +120,38 @@ class Connections:
         """Count a connection no more, which is closed."""
         self._refused.discard(connection)
         self._leaving.discard(connection)
-        self._waiting.pop(connection, None)
-        address = self._placed.pop(connection, None)
-        if address is None:
-            return
-        self._of_address[address] -= 1
-        if not self._of_address[address]:
-            del self._of_address[address]
+        if connection in self._placed:
+            self.works(connection)  # it waits no more
+            self._uncount(connection)
+            del self._placed[connection]
 
     def waits(self, connection: Connection) -> None:
         """Note that nothing is under way on it: its place may be given to another."""
         if connection in self._placed and connection not in self._leaving:
             self._waiting[connection] = None
+            self._waiting_of.setdefault(self._placed[connection], {})[connection] = None
 
     def works(self, connection: Connection) -> None:
         """Note that a request is under way on it."""
-        self._waiting.pop(connection, None)
+        if connection in self._waiting:
+            del self._waiting[connection]
+            address = self._placed[connection]
+            del self._waiting_of[address][connection]
+            if not self._waiting_of[address]:
+                del self._waiting_of[address]
 
     async def watch(self, connections: Iterable[Connection]) -> None:
         """Cut off who reads too slowly, until cancelled; `connections` are all that are open at each look."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             if self.refusals:
-                _log.warning("%d connections were refused: at most %d are open at a time", self.refusals, self.most)
+                _log.warning(
+                    "%d connections were refused: at most %d are open at a time, and %d of one address that is not "
+                    "among PAYMENTS_TRUSTED_PROXIES",
+                    self.refusals,
+                    self.most,
+                    self.most_of_one,
+                )
                 self.refusals = 0
             self.cut_off_slow(connections, now=time.monotonic())
 
