@@ -13,8 +13,9 @@ import struct
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from ipaddress import ip_network
 from typing import Any, Final
 
@@ -741,30 +742,22 @@ class TestManyConnections:
 
     async def test_that_work_do_not_and_new_ones_are_told_when_to_come_again(self) -> None:
         async with open_wire(places=Connections(3, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:
-            head = POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n" + CLOSE + b"\r\n"
-            clients = []
-            for _ in range(3):
-                reader, writer = await stack.enter_async_context(wire.connected())
-                writer.write(b"GET /health/live HTTP/1.1\r\n" + HOST + b"\r\n")
-                await reader.readuntil(b"}}")
-                writer.write(head)
-                clients.append((reader, writer))
+            clients = [stack.enter_context(busy_client(wire.port)) for _ in range(3)]
+            await wire.has(3)
             await until(lambda: _nobody_waits(wire))
             said = await wire.say()
             assert said.startswith(b"HTTP/1.1 503"), said
             assert b"retry-after: 1\r\n" in said
             assert b"connection: close" in said
-            for reader, writer in clients:
-                writer.write(b"{}")
-                assert (await rest_of(reader)).startswith(b"HTTP/1.1 400")
+            for client in clients:
+                client.close()
             await wire.has(0)
             assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
 
     async def test_of_one_address_leave_room_for_others_unless_it_is_a_proxy_of_ours(self) -> None:
         async with open_wire(places=Connections(6)) as wire, AsyncExitStack() as stack:
             for number in range(3):
-                _, writer = await stack.enter_async_context(wire.connected("127.0.0.1"))
-                writer.write(POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n")
+                stack.enter_context(busy_client(wire.port))
                 await wire.has(number + 1)
             await until(lambda: _nobody_waits(wire))
             assert (await wire.say()).startswith(b"HTTP/1.1 503")
@@ -791,6 +784,18 @@ class TestManyConnections:
             assert await rest_of(readers[0]) == b""
             assert not any(reader.at_eof() for reader in (*readers[1:], other)), "only the longest waiting gave way"
             await wire.has(3)
+
+    async def test_on_which_a_body_does_not_come_keep_nobody_out(self) -> None:
+        async with open_wire(places=Connections(3, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:
+            stalled = []
+            for number in range(3):
+                reader, writer = await stack.enter_async_context(wire.connected())
+                writer.write(POST + b"Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{")
+                stalled.append(reader)
+                await until(partial(_so_many_wait, wire, number + 1))
+            assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
+            assert await rest_of(stalled[0]) == b""
+            assert not any(reader.at_eof() for reader in stalled[1:])
 
     async def test_that_come_and_go_are_all_given_back(self) -> None:
         async with open_wire(places=Connections(4)) as wire:
@@ -898,8 +903,20 @@ def _ask(port: int, request: bytes) -> bytes:
     return said
 
 
+@contextmanager
+def busy_client(port: int) -> Generator[socket.socket, None, None]:
+    """Give a connection on which a request is under way: its answer has to wait for one that nobody reads."""
+    with deaf_client(port) as client:
+        client.sendall(get(b"/docs/rapidoc-min.js", close=False) * 20)
+        yield client
+
+
 async def _nobody_waits(wire: Wire) -> bool:
     return not wire.places._waiting
+
+
+async def _so_many_wait(wire: Wire, connections: int) -> bool:
+    return len(wire.places._waiting) == connections
 
 
 OUT_OF_FILES: Final = """

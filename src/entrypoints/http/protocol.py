@@ -227,6 +227,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_clock()
         self._bytes = 0
         self._in_body = False
+        self.places.works(self)
 
     def on_response_complete(self) -> None:
         """Go on to the next request; a body that is still to come, though it was answered, has a moment."""
@@ -241,8 +242,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._start_clock(REST_SECONDS, self.transport.close)
 
     def _wait_for_the_next(self) -> None:
-        """Let uvicorn's keep-alive time run where nothing is under way, also after what was no request."""
+        """Let uvicorn's keep-alive time run where nothing is under way, also after what was no request.
+
+        While a body is still to come nothing is done with its request: who stalls there has no better right to a place.
+        """
         cycle = self._newest
+        if self._in_body and self._answered is cycle:
+            self.places.waits(self)
         idle = not self._in_head and not self._in_body and cycle is not None and cycle.response_complete
         if idle and not self.transport.is_closing():
             self.places.waits(self)
