@@ -822,6 +822,15 @@ class TestManyConnections:
         in_time = get(b"/health/live", close=False) * protocol.PIPELINED_MAX + get(b"/health/live")
         assert (await wire.say(in_time)).count(b"HTTP/1.1 200") == protocol.PIPELINED_MAX + 1
 
+    async def test_hold_no_bodies_that_are_sent_ahead_of_an_answer(self, wire: Wire) -> None:
+        for head, body in ((b"Content-Length: 2", b"{}"), (b"Transfer-Encoding: chunked", b"2\r\n{}\r\n0\r\n\r\n")):
+            ahead = POST + b"Content-Type: application/json\r\n" + head + b"\r\n\r\n" + body
+            said = await wire.say(get(b"/health/live", close=False) + ahead)
+            assert (said.count(b"HTTP/1.1 200"), said.count(b"HTTP/1.1 429")) == (1, 1)
+        empty = POST + b"Content-Type: application/json\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+        said = await wire.say(get(b"/health/live", close=False) + empty)
+        assert (said.count(b"HTTP/1.1 200"), said.count(b"HTTP/1.1 429")) == (1, 0)
+
     def test_are_no_more_than_the_files_that_the_process_may_open(
         self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
     ) -> None:

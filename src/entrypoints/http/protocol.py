@@ -36,7 +36,7 @@ HEADERS_MAX: Final = 100
 TARGET_BYTES_MAX: Final = 8 * 1024
 """Of path and query. RFC 9110, section 4.1, asks for 8,000 at least."""
 PIPELINED_MAX: Final = 32
-"""Requests that were sent ahead of the answer to an earlier one; each is held whole."""
+"""Requests without a body that were sent ahead of the answer to an earlier one; each is held whole."""
 HEAD_SECONDS: Final = 10.0
 """From a request's first byte to the end of its headers."""
 REST_SECONDS: Final = 5.0
@@ -184,11 +184,26 @@ class BoundedProtocol(HttpToolsProtocol):
         assert self.parser is not None, "the parser calls"
         self._check_framing(self.parser)
         self._check_target()
-        if len(self.pipeline) >= PIPELINED_MAX:
+        if len(self.pipeline) >= PIPELINED_MAX or (self._is_behind_another and self._has_body):
             self._refuse(TOO_FAST)
         self._in_body = True
         self.places.works(self)
         super().on_headers_complete()
+
+    @property
+    def _is_behind_another(self) -> bool:
+        return self._newest is not None and not self._newest.response_complete
+
+    @property
+    def _has_body(self) -> bool:
+        """Whether a body follows the head: sent ahead it would be held here for as long as answers are not read.
+
+        RFC 9112, section 9.3.2, has clients send ahead what can be repeated, and such requests have no bodies.
+        """
+        return any(
+            name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+            for name, value in self.headers
+        )
 
     def _check_framing(self, parser: httptools.HttpRequestParser) -> None:
         version = parser.get_http_version()
