@@ -121,12 +121,17 @@ _SEED: Final = (
     " FROM (SELECT 200000 + held AS n FROM generate_series(1, {held_jobs}) held)",
     "idempotency_records SELECT {big}, false, 'key-' || n, 'POST /', 201, '', '{{}}', '', NULL, {now},"
     " {now} + (n - 100000) * interval '1 second' FROM generate_series(0, 400000) n",
+    "audit_entries (merchant_id, id, livemode, at, action, actor_kind, actor_id, address, request_id, subject, detail)"
+    " SELECT CASE n % 50 WHEN 7 THEN {mer_of_others} WHEN 8 THEN '' ELSE {big} END, {aud},"
+    " CASE n % 3 WHEN 0 THEN false WHEN 1 THEN true END, {now},"
+    " CASE n % 90001 WHEN 0 THEN 'password.reset' ELSE 'login.failed' END, 'nobody', NULL, '192.0.2.7', NULL, {txn},"
+    " '{{}}' FROM generate_series(0, 300000) n",
 )
 
 
 def _texts() -> dict[str, str]:
     """Return what stands for the names in braces."""
-    kinds = ("mer", "key", "apk", "ses", "txn", "rfn", "att", "whk", "evt", "dlv", "job")
+    kinds = ("mer", "key", "apk", "ses", "txn", "rfn", "att", "whk", "evt", "dlv", "job", "aud")
     number = f"lpad(n::text, {DIGITS}, '0') || '{ZEROS}'"
     return {
         "now": f"'{NOW.isoformat()}'::timestamptz",

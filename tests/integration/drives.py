@@ -12,6 +12,7 @@ from typing import Any, Final, TypeAlias
 from adapters.postgres import PostgresStore
 from adapters.postgres.leftovers import PostgresLeftovers
 from payments_core.attempt import AttemptState
+from payments_core.audit import Action
 from payments_core.errors import NotFound
 from payments_core.event import EventType
 from payments_core.ids import JobId, PaymentKeyId, TransactionId
@@ -20,6 +21,7 @@ from payments_core.merchant import Merchant
 from payments_core.page import Position
 from payments_core.ports import (
     AttemptFilter,
+    AuditFilter,
     DeliveryFilter,
     EventFilter,
     JobFilter,
@@ -43,6 +45,7 @@ from payments_core.testing.builders import (
     a_transaction,
     an_api_key,
     an_attempt,
+    an_audit_entry,
     an_endpoint,
     an_event,
 )
@@ -80,6 +83,12 @@ EVENT_FILTER: Final = EventFilter(
     created_before=EVENTS_BEFORE,
 )
 DELIVERY_FILTER: Final = DeliveryFilter(status=DeliveryStatus.EXHAUSTED, event_type=EventType.TRANSACTION_FAILED)
+AUDIT_FILTER: Final = AuditFilter(
+    action=Action.PASSWORD_RESET,
+    subject=crowded.TRANSACTION,
+    created_after=time_of(an_id("aud", 100_000)),
+    created_before=time_of(an_id("aud", 200_000)),
+)
 
 
 class Watched:
@@ -138,6 +147,13 @@ async def deliveries_listed(store: PostgresStore, called: Called) -> None:
             for filter in _some(DELIVERY_FILTER):
                 for window in _windows(an_id("dlv", 100_000)):
                     await view.deliveries(endpoint, window, filter)
+
+
+async def the_audit_log_listed(store: PostgresStore, called: Called) -> None:
+    async with _view(store, called) as view:
+        for filter in _some(AUDIT_FILTER):
+            for window in _windows(an_id("aud", 150_000)):
+                await view.audit(window, filter)
 
 
 async def the_rest_listed(store: PostgresStore, called: Called) -> None:
@@ -257,6 +273,7 @@ async def _added(store: PostgresStore, called: Called, merchant: Merchant) -> di
         "event": an_event(merchant, transaction=transaction),
         "job": a_job(transaction, due_at=NOW + DAY),
         "record": a_record(merchant),
+        "entry": an_audit_entry(merchant),
     }
     async with store.begin() as opened:
         unit = _watched_unit(opened, called)
@@ -276,6 +293,11 @@ async def an_endpoint_replayed(store: PostgresStore, called: Called) -> None:
 
 
 # ── who is known, what workers claim, what staff see ─────────────────────────────────────────────────────────────────
+
+
+async def a_refusal_noted(store: PostgresStore, called: Called) -> None:
+    for merchant in (a_merchant(), None):
+        await Watched(store.audit, called).append(an_audit_entry(merchant))
 
 
 async def credentials_looked_up(store: PostgresStore, called: Called) -> None:
@@ -311,6 +333,9 @@ async def staff_looks(store: PostgresStore, called: Called) -> None:
         for window in _windows(f"{crowded.BIG}/{an_id('att', 150_000)}"):
             for attempt_state in (None, *AttemptState):
                 await oversight.attempts(window, AttemptFilter(state=attempt_state, merchant=merchant))
+        for window in _windows(an_id("aud", 150_000)):
+            for filter in _some(AUDIT_FILTER):
+                await oversight.audit(window, filter, merchant)
     await oversight.job(crowded.JOB)
     await oversight.attempt(crowded.ATTEMPT)
     for look in (oversight.job(JobId("job_0")), oversight.attempt(an_id("att", 9_999_999))):

@@ -25,7 +25,7 @@ from adapters.postgres.claims import COUNTED_MAX, PostgresClaims
 from adapters.postgres.credentials import PostgresCredentials
 from adapters.postgres.keyset import SCAN_ROWS_MAX
 from adapters.postgres.leftovers import PostgresLeftovers
-from adapters.postgres.oversight import PostgresOversight
+from adapters.postgres.oversight import PostgresAuditLog, PostgresOversight
 from adapters.postgres.tables import metadata
 from adapters.postgres.views import PostgresView
 from payments_core.use_cases.remove_leftovers import REMOVED_MAX
@@ -58,6 +58,7 @@ DRIVES: Final = (
     (drives.transactions_listed, FILTERED),
     (drives.events_listed, FILTERED),
     (drives.deliveries_listed, FILTERED),
+    (drives.the_audit_log_listed, FILTERED),
     (drives.the_rest_listed, FILTERED),
     (drives.single_things_read, Bound()),
     (drives.units_read, Bound()),
@@ -67,6 +68,7 @@ DRIVES: Final = (
         # Each row is looked up again by its key, to be locked and to be written.
         Bound(rows_max=REPLAYED_MAX + 1_000, sorted_max=REPLAYED_MAX, pages_max=10 * REPLAYED_MAX),
     ),
+    (drives.a_refusal_noted, Bound()),
     (drives.credentials_looked_up, Bound()),
     # A claim passes over the deliveries that others hold, ten of each endpoint in each worker, and over no such job.
     (drives.work_claimed, Bound(rows_max=PAGE_ROWS_MAX + HELD_DELIVERIES)),
@@ -80,11 +82,20 @@ UNIT: Final = [
     for name, part in vars(unit).items()
     if inspect.isclass(part) and issubclass(part, unit.Part) and name.startswith("Postgres")
 ]
-PARTS: Final = (PostgresView, PostgresClaims, PostgresCredentials, PostgresOversight, PostgresLeftovers, *UNIT)
+PARTS: Final = (
+    PostgresView,
+    PostgresClaims,
+    PostgresCredentials,
+    PostgresOversight,
+    PostgresAuditLog,
+    PostgresLeftovers,
+    *UNIT,
+)
 UNDRIVEN: Final = {
     # A fact is written down once; nobody reads an event in a unit, or changes one.
     ("PostgresEvents", "save"),
     ("PostgresIdempotencyRecords", "save"),
+    ("PostgresAuditEntries", "save"),
     # Its deliveries are added by the statement that adds an event.
     ("PostgresDeliveries", "add"),
     # Forgets what a cache knows: nothing here.
@@ -184,6 +195,6 @@ async def test_every_table_that_can_grow_is_looked_at(crowded: Crowded) -> None:
 
 
 async def test_every_filter_of_a_list_is_set() -> None:
-    for whole in (drives.TRANSACTION_FILTER, drives.EVENT_FILTER, drives.DELIVERY_FILTER):
+    for whole in (drives.TRANSACTION_FILTER, drives.EVENT_FILTER, drives.DELIVERY_FILTER, drives.AUDIT_FILTER):
         unset = [field.name for field in fields(whole) if getattr(whole, field.name) is None]
         assert not unset

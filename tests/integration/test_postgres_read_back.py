@@ -17,6 +17,7 @@ from adapters.postgres.mapping import kinds
 from adapters.postgres.read_back import was_written
 from adapters.postgres.unit import PostgresUnit
 from adapters.security.vault import AeadVault
+from payments_core.audit import AuditEntry
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.job import Job
@@ -31,6 +32,7 @@ from payments_core.testing.builders import (
     a_session,
     a_transaction,
     an_api_key,
+    an_audit_entry,
     an_endpoint,
     an_event,
 )
@@ -87,7 +89,7 @@ async def _finish(store: PostgresStore, job: Job) -> None:
         work.jobs.done(job)
 
 
-def _adding(thing: Kept | Event | Job | Record) -> Callable[[PostgresUnit], None]:
+def _adding(thing: Kept | Event | Job | Record | AuditEntry) -> Callable[[PostgresUnit], None]:
     return lambda unit: add(unit, thing)
 
 
@@ -97,7 +99,13 @@ def _adding(thing: Kept | Event | Job | Record) -> Callable[[PostgresUnit], None
 async def test_what_was_inserted_is_there_or_was_not_committed(
     store: PostgresStore, shop: Shop, commit: Commit
 ) -> None:
-    things = (a_transaction(shop.key), a_session(shop.merchant), an_endpoint(shop.merchant), an_event(shop.merchant))
+    things: list[Kept | Event | AuditEntry] = [
+        a_transaction(shop.key),
+        a_session(shop.merchant),
+        an_endpoint(shop.merchant),
+        an_event(shop.merchant),
+        an_audit_entry(shop.merchant),
+    ]
     for thing in things:
         assert await commit(_adding(thing)) is False
         await put(store, thing)

@@ -255,10 +255,11 @@ def audit_listing(
     """Return the audit log of a merchant, or of everybody and nobody."""
     columns = tables.audit_entries.c
     own = [] if merchant is None else [columns.merchant_id == merchant]
+    key = columns.overall_id if merchant is None else columns.id
     return Listing(
         kind=kinds.audit_entries,
-        key=columns.id,
-        within=[*own, *_times("aud", columns.id, filter.created_after, filter.created_before)],
+        key=key,
+        within=[*own, *_times("aud", key, filter.created_after, filter.created_before)],
         filters=[*filters, *_equal(action=filter.action, subject=filter.subject)],
     )
 

@@ -51,11 +51,12 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text, nullable=True),
         sa.Column("subject", key, nullable=True),
         sa.Column("detail", sa.JSON, nullable=False),
+        sa.Column("overall_id", key, sa.Computed("id", persisted=True), nullable=False),
         sa.PrimaryKeyConstraint("merchant_id", "id", name="pk_audit_entries"),
         schema="payments",
         postgresql_with={"autovacuum_vacuum_scale_factor": "0.02", "autovacuum_analyze_scale_factor": "0.02"},
     )
-    op.create_index("ix_audit_entries_id", "audit_entries", ["id"], schema="payments")
+    op.create_index("ix_audit_entries_overall", "audit_entries", ["overall_id"], schema="payments")
     op.execute(
         """
         CREATE FUNCTION payments.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
