@@ -17,9 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import create_engine, migrate, missing_migrations
+from adapters.postgres.mapping import LATER_SCOPES
 from adapters.postgres.migrations import configuration, locks
 from adapters.postgres.tables import SCHEMA, metadata
 from payments_core.errors import Unavailable
+from payments_core.merchant import Scope
 from tests.patience import until
 
 CATALOGUES = (
@@ -141,6 +143,27 @@ async def test_a_migration_says_what_it_could_not_get_and_leaves_everything_as_i
     assert await _catalogue(empty) == before
     await migrate(empty_url)
     assert await missing_migrations(empty) == []
+
+
+async def test_keys_that_could_do_everything_can_read_the_audit_log_and_others_cannot(empty: AsyncEngine) -> None:
+    await upgrade(empty, "0004")
+    earlier = sorted(str(scope) for scope in Scope if scope not in LATER_SCOPES)
+    keys = {"full": earlier, "all but one": earlier[1:], "none": []}
+    async with empty.begin() as connection:
+        await connection.execute(
+            text("INSERT INTO payments.merchants VALUES ('mer_1', 'a@b.example', NULL, 'hash', now(), NULL, 1)")
+        )
+        for name, scopes in keys.items():
+            insert = text(
+                "INSERT INTO payments.api_keys VALUES"
+                " ('mer_1', :name, false, 'server', NULL, :scopes, :name,"
+                " 'sk_test_', 'last', now(), NULL, NULL, NULL, 1)"
+            )
+            await connection.execute(insert, {"name": name, "scopes": scopes})
+    await upgrade(empty, "head")
+    async with empty.connect() as connection:
+        rows = await connection.execute(text("SELECT id, later_scopes FROM payments.api_keys"))
+        assert dict(rows.all()) == {"full": ["audit:read"], "all but one": [], "none": []}
 
 
 async def upgrade(engine: AsyncEngine, revision: str) -> None:
