@@ -5,6 +5,13 @@ from hypothesis import HealthCheck, settings
 
 pytest.register_assert_rewrite("payments_core.testing")
 # A deadline for an example times the machine, which may stand still for a moment, and not what is tested.
-# The mutation tests run each test many times in one process, each time as another instance of its class.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.differing_executors])
+settings.register_profile("patient", deadline=None)
+# For mutation testing, which asks for it by name: each test runs many times in one process, each time as another
+# instance of its class; the same examples each time, so that a verdict does not change by chance or by load.
+settings.register_profile(
+    "mutants",
+    settings.get_profile("patient"),
+    derandomize=True,
+    suppress_health_check=[HealthCheck.differing_executors, HealthCheck.too_slow],
+)
 settings.load_profile("patient")
