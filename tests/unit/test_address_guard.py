@@ -181,6 +181,8 @@ def test_the_tables_are_as_wide_as_the_rules_ask() -> None:
         ("https://127.1/", "invalid_url"),
         ("https://example.com:22/", "invalid_url"),
         ("http://example.com/", "invalid_url"),
+        ("", "invalid_url"),
+        ("ftp://example.com/", "invalid_url"),
     ],
 )
 def test_a_refusal_says_whether_the_url_or_its_address_is_wrong(url: str, code: str) -> None:
@@ -255,6 +257,31 @@ def test_a_refusal_names_the_schemes_that_are_allowed_and_no_other(url: str) -> 
     assert PRODUCTION.refuses("http://example.com/") == "the URL must start with https://"
     for open_to_http in (AddressGuard(allow_http=True), AddressGuard(allowed_networks=DEVELOPMENT.allowed_networks)):
         assert open_to_http.refuses(url) == "the URL must start with https:// or http:// and a host"
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("https://example.com/" + "a" * 2_048, "longer than 2,048 characters"),
+        ("https://münchen.example/", "character"),
+        ("https://user:secret@example.com/", "user name or a password"),
+        ("https://example.com/#part", "fragment"),
+        ("https://example.com:0/", "host or port"),
+        ("https://127.1/", "192.0.2.1"),
+        ("https://-example.com/", "not a valid name"),
+        ("https://example.com:22/", "one of 443, 8443"),
+    ],
+)
+def test_a_refusal_tells_the_merchant_what_to_mend(url: str, what: str) -> None:
+    refusal = PRODUCTION.refuses(url)
+    assert refusal is not None
+    assert what in refusal
+
+
+def test_a_refusal_shows_no_password() -> None:
+    refusal = PRODUCTION.refuses("https://user:secret@example.com/")
+    assert refusal is not None
+    assert "secret" not in refusal
 
 
 def test_a_refusal_names_no_address() -> None:

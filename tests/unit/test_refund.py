@@ -41,6 +41,12 @@ def test_a_refund_goes_where_the_table_says_and_nowhere_else(start: RefundStatus
             assert refused.value.message == f"A {start} refund cannot become {status}."
 
 
+def test_a_refund_keeps_what_the_gateway_said_of_it() -> None:
+    refund = a_refund()
+    assert refund.succeed(at=refund.updated_at, gateway_reference="re_1").gateway_reference == "re_1"
+    assert refund.fail(at=refund.updated_at, failure=FAILURE).failure == FAILURE
+
+
 def test_a_doubtful_refund_stays_pending_and_says_why_and_since_when() -> None:
     refund = a_refund()
     later = refund.updated_at + timedelta(seconds=1)

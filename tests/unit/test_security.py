@@ -22,7 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from adapters.security.common_passwords import common_words
 from adapters.security.keys import SecretKeys
 from adapters.security.passwords import HASHES_AT_ONCE_MAX, Argon2Passwords
-from adapters.security.tokens import LEEWAY_SECONDS, LIFETIME_SECONDS_MAX, TOKEN_LENGTH_MAX, JwtAccessTokens
+from adapters.security.tokens import (
+    LEEWAY_SECONDS,
+    LIFETIME_SECONDS_MAX,
+    TIME_MAX,
+    TOKEN_LENGTH_MAX,
+    JwtAccessTokens,
+)
 from adapters.security.vault import HEADER_LENGTH_BYTES, NONCE_LENGTH_BYTES, TAG_LENGTH_BYTES, AeadVault
 from payments_core.errors import InvalidCredentials, Unavailable, Unreadable
 from payments_core.ids import MerchantId, SessionId
@@ -384,6 +390,26 @@ def test_a_claim_that_is_not_as_issued_is_refused_even_with_the_right_signature(
     claims: dict[str, object],
 ) -> None:
     refuse(forged(packed({**PAYLOAD, **claims}), packed(HEADER)))
+
+
+def test_a_token_may_live_for_an_hour_and_not_a_second_longer() -> None:
+    payload = {**PAYLOAD, "exp": START + LIFETIME_SECONDS_MAX}
+    read = tokens_with(KEY).read(forged(packed(payload), packed(HEADER)), at=NOW)
+    assert read.expires_at - read.issued_at == timedelta(hours=1)
+    refuse(forged(packed({**payload, "exp": START + LIFETIME_SECONDS_MAX + 1}), packed(HEADER)))
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 300), (TIME_MAX - 300, TIME_MAX)])
+def test_the_first_and_the_last_second_of_the_calendar_are_times(start: int, end: int) -> None:
+    token = forged(packed({**PAYLOAD, "iat": start, "nbf": start, "exp": end}), packed(HEADER))
+    read = tokens_with(KEY).read(token, at=datetime.fromtimestamp(start, UTC))
+    assert (read.issued_at.timestamp(), read.expires_at.timestamp()) == (start, end)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 299), (TIME_MAX - 299, TIME_MAX + 1)])
+def test_what_is_outside_the_calendar_is_no_time(start: int, end: int) -> None:
+    token = forged(packed({**PAYLOAD, "iat": start, "nbf": start, "exp": end}), packed(HEADER))
+    refuse(token, at=datetime.fromtimestamp(max(start, 0), UTC))
 
 
 @pytest.mark.parametrize("payload", ["", "null", "[]", '"text"', "17", "{", "[" * 1_400, '{"exp":' + "9" * 1_200 + "}"])

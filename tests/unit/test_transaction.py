@@ -22,6 +22,7 @@ from payments_core.transaction import (
 )
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
 FAILURE = Failure(code="insufficient_funds", message="Not enough money.")
 
 
@@ -106,9 +107,24 @@ def test_a_correction_leads_from_a_closed_status_to_another_and_shows_its_eviden
     assert fact.detail == {"from": "succeeded", "to": "failed", "evidence": {"source": "gateway"}}
 
 
+def test_a_correction_keeps_the_gateways_name_for_the_charge_unless_the_evidence_has_another() -> None:
+    succeeded = in_status(Status.SUCCEEDED)
+    assert succeeded.correct(Status.FAILED, at=NOW, evidence={})[0].gateway_reference == "ch_1"
+    corrected, _ = succeeded.correct(Status.FAILED, at=NOW, evidence={}, gateway_reference="ch_2")
+    assert corrected.gateway_reference == "ch_2"
+
+
+def test_a_corrected_transaction_is_changed_at_that_time_and_has_lost_the_reason_of_before() -> None:
+    canceled = in_status(Status.CANCELED)
+    assert canceled.status_reason is StatusReason.REQUESTED
+    corrected, _ = canceled.correct(Status.SUCCEEDED, at=LATER, evidence={}, gateway_reference="ch_1")
+    assert (corrected.status_reason, corrected.updated_at) == (None, LATER)
+
+
 def test_a_doubt_keeps_the_transaction_in_processing_and_ends_with_it() -> None:
-    doubted = in_status(Status.PROCESSING).doubt(at=NOW, reason=StatusReason.OUTCOME_UNKNOWN)
+    doubted = in_status(Status.PROCESSING).doubt(at=LATER, reason=StatusReason.OUTCOME_UNKNOWN)
     assert (doubted.status, doubted.status_reason) == (Status.PROCESSING, StatusReason.OUTCOME_UNKNOWN)
+    assert doubted.updated_at == LATER
     assert doubted.succeed(at=NOW, gateway_reference="ch_1")[0].status_reason is None
 
 
@@ -163,7 +179,6 @@ def test_refunds_beyond_the_most_that_one_transaction_may_have_are_refused() -> 
     assert refused.value.code == "too_many_refunds"
 
 
-LATER = NOW + timedelta(hours=1)
 EVIDENCE = {"gateway_reference": "re_1"}
 
 
@@ -171,6 +186,23 @@ def test_a_cancellation_that_is_refused_names_the_state() -> None:
     with pytest.raises(Conflict) as refused:
         in_status(Status.SUCCEEDED).cancel(at=NOW, reason=StatusReason.REQUESTED)
     assert refused.value.message == "The transaction is succeeded: only a pending one can be canceled."
+
+
+def test_every_fact_says_when_it_happened() -> None:
+    processing, processed = pending().process(at=LATER)
+    succeeded, charged = processing.succeed(at=LATER, gateway_reference="ch_1")
+    reserved, refund_made = succeeded.reserve_refund(usd(100), at=LATER)
+    settled, refund_done = reserved.settle_refund(usd(100), at=LATER)
+    returned, refund_back = settled.return_refund(usd(100), at=LATER)
+    facts = [
+        *(processed, charged, refund_made, refund_done, refund_back),
+        pending().cancel(at=LATER, reason=StatusReason.REQUESTED)[1],
+        processing.fail(at=LATER, failure=FAILURE)[1],
+        succeeded.correct(Status.FAILED, at=LATER, evidence={})[1],
+        reserved.release_refund(usd(100), at=LATER)[1],
+        returned.recover_refund(usd(100), at=LATER)[1],
+    ]
+    assert [fact.at for fact in facts] == [LATER] * len(facts)
 
 
 def test_a_cancellation_is_told_as_one() -> None:
