@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.http.destination import UrlRefused, destination_of
+from adapters.http.destination import HOST_CHARACTERS_MAX, UrlRefused, destination_of
 from adapters.http.guard import AddressGuard
 
 PRODUCTION = AddressGuard()
@@ -55,6 +55,12 @@ OPEN_ADDRESSES = (
     *("223.255.255.255", "::ffff:8.8.8.8", "2000::", "2001:200::1", "2001:db7:ffff::1", "2001:db9::1"),
     *("2001:4860:4860::8888", "2003::1", "2606:4700:4700::1111", "3ffe:ffff::1", "3fff:1000::1"),
 )
+
+
+@pytest.fixture(autouse=True)
+def _read_anew() -> None:
+    """Forget the readings of URLs that are kept: one of another test, or of a process before a fork, tells nothing."""
+    destination_of.cache_clear()
 
 
 def is_blocked(address: str | IPv4Address | IPv6Address) -> bool:
@@ -276,6 +282,13 @@ def test_a_refusal_tells_the_merchant_what_to_mend(url: str, what: str) -> None:
     refusal = PRODUCTION.refuses(url)
     assert refusal is not None
     assert what in refusal
+
+
+def test_a_name_is_as_long_as_the_domain_name_system_allows_and_no_longer() -> None:
+    longest = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 61))
+    assert len(longest) == HOST_CHARACTERS_MAX
+    assert PRODUCTION.refuses(f"https://{longest}/") is None
+    assert PRODUCTION.refuses(f"https://{longest}d/") == "the URL's host is not a valid name"
 
 
 def test_a_refusal_shows_no_password() -> None:

@@ -19,6 +19,7 @@ from payments_core.money import (
     Money,
     UnknownCurrency,
     allocate,
+    check_amount_form,
     currency,
     currency_for_payment,
 )
@@ -213,6 +214,18 @@ class TestParse:
             read, fault = text, refusal.code
         assert fault in {None, "malformed", "too_many_decimals", "not_positive", "too_large"}
         assert read.startswith(text)
+
+
+class TestTheFormOfAnAmount:
+    @pytest.mark.parametrize("text", ["", "1.", ".5", "007", "-5", "1e2", "1,000", " 5", "\uff15", 5, 5.0, None])
+    def test_what_is_an_amount_of_no_currency_is_malformed_before_a_currency_is_known(self, text: object) -> None:
+        with pytest.raises(InvalidAmount, match=r'such as "10\.50"') as refusal:
+            check_amount_form(text)
+        assert refusal.value.code == "malformed"
+
+    @pytest.mark.parametrize("text", ["0", "5", "0.0001", "1.23456", "9" * 20])
+    def test_what_depends_on_the_currency_is_left_to_it(self, text: str) -> None:
+        check_amount_form(text)
 
 
 class TestMoney:

@@ -430,6 +430,16 @@ def test_a_token_longer_than_any_of_ours_is_refused_unread() -> None:
     refuse(forged(packed({**PAYLOAD, "more": "x" * TOKEN_LENGTH_MAX}), packed(HEADER)))
 
 
+def test_a_token_of_the_greatest_length_is_read_and_none_longer() -> None:
+    bare = len(packed({**PAYLOAD, "more": ""}))
+    filled = (TOKEN_LENGTH_MAX - len(segment(packed(HEADER)) + "..") - len(segment("s" * 32))) * 3 // 4 - bare
+    longest = forged(packed({**PAYLOAD, "more": "x" * filled}), packed(HEADER))
+    longer = forged(packed({**PAYLOAD, "more": "x" * (filled + 1)}), packed(HEADER))
+    assert (len(longest), len(longer)) == (TOKEN_LENGTH_MAX, TOKEN_LENGTH_MAX + 1)
+    assert tokens_with(KEY).read(longest, at=NOW) == CLAIMS
+    refuse(longer)
+
+
 def test_a_token_with_one_byte_changed_is_refused() -> None:
     header, payload, signature = tokens_with(KEY).issue(CLAIMS).split(".")
     live = segment(packed({**PAYLOAD, "livemode": True}))

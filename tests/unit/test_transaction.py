@@ -135,6 +135,7 @@ def test_only_a_succeeded_transaction_can_be_refunded(status: Status) -> None:
     with pytest.raises(RuleBroken) as refused:
         transaction.reserve_refund(usd(1), at=NOW)
     assert refused.value.code == "transaction_not_refundable"
+    assert refused.value.message.startswith(f"The transaction is {status}: ")
 
 
 def test_refunds_that_are_pending_or_done_never_exceed_the_amount() -> None:
@@ -177,6 +178,7 @@ def test_refunds_beyond_the_most_that_one_transaction_may_have_are_refused() -> 
     with pytest.raises(RuleBroken) as refused:
         transaction.reserve_refund(usd(1), at=NOW)
     assert refused.value.code == "too_many_refunds"
+    assert f"at most {REFUNDS_MAX} refunds" in refused.value.message
 
 
 EVIDENCE = {"gateway_reference": "re_1"}
@@ -188,21 +190,23 @@ def test_a_cancellation_that_is_refused_names_the_state() -> None:
     assert refused.value.message == "The transaction is succeeded: only a pending one can be canceled."
 
 
-def test_every_fact_says_when_it_happened() -> None:
-    processing, processed = pending().process(at=LATER)
+def test_every_fact_says_when_it_happened_and_to_which_transaction() -> None:
+    new = replace(pending(), facts=1)
+    assert (new.created().at, new.created().transaction) == (new.created_at, new.id)
+    processing, processed = new.process(at=LATER)
     succeeded, charged = processing.succeed(at=LATER, gateway_reference="ch_1")
     reserved, refund_made = succeeded.reserve_refund(usd(100), at=LATER)
     settled, refund_done = reserved.settle_refund(usd(100), at=LATER)
     returned, refund_back = settled.return_refund(usd(100), at=LATER)
     facts = [
         *(processed, charged, refund_made, refund_done, refund_back),
-        pending().cancel(at=LATER, reason=StatusReason.REQUESTED)[1],
+        new.cancel(at=LATER, reason=StatusReason.REQUESTED)[1],
         processing.fail(at=LATER, failure=FAILURE)[1],
         succeeded.correct(Status.FAILED, at=LATER, evidence={})[1],
         reserved.release_refund(usd(100), at=LATER)[1],
         returned.recover_refund(usd(100), at=LATER)[1],
     ]
-    assert [fact.at for fact in facts] == [LATER] * len(facts)
+    assert {(fact.at, fact.transaction) for fact in facts} == {(LATER, new.id)}
 
 
 def test_a_cancellation_is_told_as_one() -> None:
