@@ -53,6 +53,11 @@ def test_a_key_ends_with_the_crc_32_of_what_stands_before_it(random: bytes) -> N
     assert key[-6:] == checksum(key[:-6])
 
 
+@pytest.mark.parametrize("start", ["sk_prod_", "sk__", "sk_TEST_", "SK_test_", "sk_test_x_", "_sk_test_", "rk_test_"])
+def test_a_right_checksum_makes_no_key_of_another_beginning(start: str) -> None:
+    assert not is_api_key(start + "a" * 43 + checksum(start + "a" * 43))
+
+
 @pytest.mark.parametrize(
     "text",
     ["sk_test_" + body for body in ("a" * 42, "a" * 44, "a" * 42 + "-", "a" * 42 + "é", "a" * 42 + "\u0665", "")],

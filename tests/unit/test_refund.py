@@ -41,6 +41,14 @@ def test_a_refund_goes_where_the_table_says_and_nowhere_else(start: RefundStatus
             assert refused.value.message == f"A {start} refund cannot become {status}."
 
 
+def test_a_refund_has_three_moves_and_no_other() -> None:
+    assert {(before.value, after.value) for before in RefundStatus for after in REFUND_ALLOWED[before]} == {
+        ("pending", "succeeded"),
+        ("pending", "failed"),
+        ("succeeded", "failed"),
+    }
+
+
 def test_a_refund_keeps_what_the_gateway_said_of_it() -> None:
     refund = a_refund()
     assert refund.succeed(at=refund.updated_at, gateway_reference="re_1").gateway_reference == "re_1"

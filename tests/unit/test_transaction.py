@@ -57,18 +57,29 @@ def in_status(status: Status) -> Transaction:
 def test_a_status_follows_another_only_where_the_table_allows_it(before: Status, after: Status) -> None:
     transaction = in_status(before)
     moves = {
-        Status.PROCESSING: lambda: transaction.process(at=NOW),
-        Status.SUCCEEDED: lambda: transaction.succeed(at=NOW, gateway_reference="ch_2"),
-        Status.FAILED: lambda: transaction.fail(at=NOW, failure=FAILURE),
-        Status.CANCELED: lambda: transaction.cancel(at=NOW, reason=StatusReason.REQUESTED),
+        Status.PROCESSING: lambda: transaction.process(at=LATER),
+        Status.SUCCEEDED: lambda: transaction.succeed(at=LATER, gateway_reference="ch_2"),
+        Status.FAILED: lambda: transaction.fail(at=LATER, failure=FAILURE),
+        Status.CANCELED: lambda: transaction.cancel(at=LATER, reason=StatusReason.REQUESTED),
     }
     if after in ALLOWED[before]:
         moved, fact = moves[after]()
-        assert moved.status is after
+        assert (moved.status, moved.updated_at) == (after, LATER)
         assert fact.sequence == transaction.facts + 1
     else:
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict) as refused:
             moves[after]()
+        assert refused.value.code == ("transaction_not_cancelable" if after is Status.CANCELED else "transaction_state")
+        assert refused.value.message.startswith((f"A {before} transaction cannot", f"The transaction is {before}: "))
+
+
+def test_a_transaction_has_four_moves_and_no_other() -> None:
+    assert {(before.value, after.value) for before in Status for after in ALLOWED[before]} == {
+        ("pending", "processing"),
+        ("pending", "canceled"),
+        ("processing", "succeeded"),
+        ("processing", "failed"),
+    }
 
 
 def test_the_table_closes_every_closed_status() -> None:
@@ -178,7 +189,7 @@ def test_refunds_beyond_the_most_that_one_transaction_may_have_are_refused() -> 
     with pytest.raises(RuleBroken) as refused:
         transaction.reserve_refund(usd(1), at=NOW)
     assert refused.value.code == "too_many_refunds"
-    assert f"at most {REFUNDS_MAX} refunds" in refused.value.message
+    assert "at most 100 refunds" in refused.value.message
 
 
 EVIDENCE = {"gateway_reference": "re_1"}
