@@ -284,6 +284,18 @@ def test_a_refusal_tells_the_merchant_what_to_mend(url: str, what: str) -> None:
     assert what in refusal
 
 
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "localhost.", "api.localhost", "a.b.localhost."])
+def test_a_name_of_this_machine_is_refused_without_asking_a_name_server(host: str) -> None:
+    failure = PRODUCTION.judge_url(f"https://{host}/")
+    assert failure is not None
+    assert failure.code == "blocked_address"
+
+
+@pytest.mark.parametrize("host", ["localhost.example.com", "notlocalhost.example", "localhosts"])
+def test_a_name_that_only_sounds_like_this_machine_is_left_to_the_name_server(host: str) -> None:
+    assert PRODUCTION.refuses(f"https://{host}/") is None
+
+
 def test_a_name_is_as_long_as_the_domain_name_system_allows_and_no_longer() -> None:
     longest = ".".join(("a" * 63, "b" * 63, "c" * 63, "d" * 61))
     assert len(longest) == HOST_CHARACTERS_MAX
