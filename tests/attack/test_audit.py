@@ -312,7 +312,8 @@ async def test_a_flood_of_guesses_fills_no_more_than_the_limits_let_through() ->
         "TRUNCATE payments.audit_entries",
         "TRUNCATE payments.merchants, payments.audit_entries CASCADE",
         "MERGE INTO payments.audit_entries USING (VALUES (1)) AS given(one) ON true WHEN MATCHED THEN DELETE",
-        "INSERT INTO payments.audit_entries SELECT * FROM payments.audit_entries "
+        "INSERT INTO payments.audit_entries (merchant_id, id, at, action, actor_kind, detail)"
+        " SELECT merchant_id, id, at, action, actor_kind, detail FROM payments.audit_entries "
         "ON CONFLICT (merchant_id, id) DO UPDATE SET action = 'nothing'",
         "SET session_replication_role = replica; DELETE FROM payments.audit_entries",
     ],

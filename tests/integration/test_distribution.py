@@ -272,6 +272,7 @@ async def make_calls_of_payments(shop: Shop, paid: str, refund: str) -> None:
         f"/api/events/?transaction={paid}",
         "/api/events/?created_after=2026-01-01T00:00:00Z&created_before=2027-01-01T00:00:00Z",
         "/api/idempotency_keys/first/",
+        "/api/audit/?action=refund.made&created_after=2026-01-01T00:00:00Z",
         "/api/payments/payment_key/",
     ):
         await shop.get(path)
