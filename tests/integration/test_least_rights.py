@@ -207,6 +207,8 @@ async def test_cache_limits_and_doorbell_work_for_the_user_of_the_service(servic
         limits = RedisRateLimits(client, breaker=breaker, fallback=MemoryRateLimits(clock=lambda: NOW))
         answers = [await limits.hit(TEN_A_MINUTE, "somebody") for _ in range(11)]
         assert [answer.allowed for answer in answers] == [True] * 10 + [False]
+        await limits.give_back(TEN_A_MINUTE, "somebody")
+        assert (await limits.hit(TEN_A_MINUTE, "somebody")).allowed
     assert not breaker.is_open
     broker = DoorbellBroker(service_redis_url)
     await broker.startup()
