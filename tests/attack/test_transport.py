@@ -797,6 +797,26 @@ class TestManyConnections:
             assert await rest_of(stalled[0]) == b""
             assert not any(reader.at_eof() for reader in stalled[1:])
 
+    async def test_on_which_a_body_is_coming_give_way_after_those_on_which_nothing_does(self) -> None:
+        async with open_wire(places=Connections(3, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:
+            stalled, uploading = [], []
+            for number in range(3):
+                reader, writer = await stack.enter_async_context(wire.connected())
+                writer.write(POST + b"Content-Type: application/json\r\nContent-Length: 4\r\n\r\n{")
+                (stalled if number else uploading).append((reader, writer))
+                await until(partial(_so_many_wait, wire, number + 1))
+            longest = next(iter(wire.places._waiting))
+
+            async def waits_no_longer() -> bool:
+                return next(iter(wire.places._waiting)) is not longest
+
+            uploading[0][1].write(b" ")
+            await until(waits_no_longer)
+            assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
+            assert await rest_of(stalled[0][0]) == b""
+            uploading[0][1].write(b" }")
+            assert (await uploading[0][0].readline()).startswith(b"HTTP/1.1 4")
+
     async def test_that_come_and_go_are_all_given_back(self) -> None:
         async with open_wire(places=Connections(4)) as wire:
             for _ in range(50):

@@ -232,8 +232,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(NO_TARGET)
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body."""
+        """Take a piece of a body; its client is waited for no longer, until it stalls again."""
         self._bytes = 0
+        self.places.works(self)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
