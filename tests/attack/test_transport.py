@@ -27,7 +27,7 @@ from entrypoints import metrics_port
 from entrypoints.cli.signals import loop_factory
 from entrypoints.http import bodies, connections, protocol
 from entrypoints.http.app import OPERATIONS, create_app
-from entrypoints.http.connections import Connections
+from entrypoints.http.connections import CONNECTIONS_MIN, Connections
 from entrypoints.http.entrance import is_for_us
 from entrypoints.http.request_context import RequestContext, client_address, comes_by_https
 from entrypoints.metrics import Metrics
@@ -726,6 +726,19 @@ class TestSlowClients:
         assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
+class _Deaf:
+    """A connection that was asked to close and does not, as its client takes nothing over."""
+
+    unsent = None
+    is_cut_off = False
+
+    def give_way(self) -> None:
+        pass
+
+    def abort(self) -> None:
+        self.is_cut_off = True
+
+
 class TestManyConnections:
     async def test_that_wait_give_way_to_new_ones_the_longest_waiting_first(self) -> None:
         async with open_wire(places=Connections(3, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:
@@ -799,23 +812,41 @@ class TestManyConnections:
 
     async def test_on_which_a_body_is_coming_give_way_after_those_on_which_nothing_does(self) -> None:
         async with open_wire(places=Connections(3, trusted=LOOPBACK)) as wire, AsyncExitStack() as stack:
-            stalled, uploading = [], []
+            clients: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
             for number in range(3):
-                reader, writer = await stack.enter_async_context(wire.connected())
-                writer.write(POST + b"Content-Type: application/json\r\nContent-Length: 4\r\n\r\n{")
-                (stalled if number else uploading).append((reader, writer))
+                clients.append(await stack.enter_async_context(wire.connected()))
+                clients[number][1].write(POST + b"Content-Type: application/json\r\nContent-Length: 4\r\n\r\n{")
                 await until(partial(_so_many_wait, wire, number + 1))
             longest = next(iter(wire.places._waiting))
 
             async def waits_no_longer() -> bool:
                 return next(iter(wire.places._waiting)) is not longest
 
-            uploading[0][1].write(b" ")
+            (reader, writer), (stalled, _), _ = clients
+            writer.write(b" ")
             await until(waits_no_longer)
             assert (await wire.say(get(b"/docs"))).startswith(b"HTTP/1.1 200")
-            assert await rest_of(stalled[0][0]) == b""
-            uploading[0][1].write(b" }")
-            assert (await uploading[0][0].readline()).startswith(b"HTTP/1.1 4")
+            assert await rest_of(stalled) == b""
+            writer.write(b" }")
+            assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+
+    def test_whose_answers_nobody_reads_keep_nobody_out(self) -> None:
+        """As many as may leave at a time have an answer that does not go out: the next one still finds a place."""
+        places = Connections(CONNECTIONS_MIN)
+        deaf = [_Deaf() for _ in range(CONNECTIONS_MIN + connections.LEAVING_MAX)]
+        for number, client in enumerate(deaf):
+            assert places.take_place(client, f"192.0.2.{number}")
+        assert not any(client.is_cut_off for client in deaf)
+        newest = [_Deaf() for _ in range(3)]
+        for number, client in enumerate(newest):
+            assert places.take_place(client, f"198.51.100.{number}")
+        assert [client.is_cut_off for client in deaf[:4]] == [True, True, True, False]
+        assert len(places) == CONNECTIONS_MIN
+        for client in (*deaf, *newest):
+            places.leave(client)
+        assert len(places) == 0
+        assert not places._leaving
+        assert not places._placed
 
     async def test_that_come_and_go_are_all_given_back(self) -> None:
         async with open_wire(places=Connections(4)) as wire:

@@ -22,7 +22,7 @@ half leaves room beside a stranger, and is enough for that."""
 REFUSED_MAX: Final = 64
 """Connections at a time that are told why they are refused; more are only closed."""
 LEAVING_MAX: Final = 64
-"""Connections at a time that give way and still have something to send."""
+"""Connections at a time that give way and still have something to send; beyond them the first to leave is cut off."""
 UNSENT_SECONDS: Final = 60.0
 """For a client to read an answer, from when it is first seen to wait; what the kernel has taken over counts as read."""
 LOOK_SECONDS: Final = 5.0
@@ -65,7 +65,7 @@ class Connections:
         self._placed: Final = dict[Connection, str | None]()
         self._waiting: Final = dict[Connection, None]()
         self._waiting_of: Final = dict[str | None, dict[Connection, None]]()
-        self._leaving: Final = set[Connection]()
+        self._leaving: Final = dict[Connection, None]()
         self._refused: Final = set[Connection]()
         self._slow: Final = dict[Connection, tuple[object, float]]()
 
@@ -92,14 +92,23 @@ class Connections:
 
     def _make_room(self, among: Iterable[Connection]) -> bool:
         longest = next(iter(among), None)
-        if longest is None or len(self._leaving) >= LEAVING_MAX:
+        if longest is None:
             return False
+        if len(self._leaving) >= LEAVING_MAX:
+            self._cut_off_first_to_leave()
         self.works(longest)  # it waits no more
-        self._leaving.add(longest)
+        self._leaving[longest] = None
         self._uncount(longest)
         self._placed[longest] = None
         longest.give_way()
         return True
+
+    def _cut_off_first_to_leave(self) -> None:
+        """Who reads nothing would otherwise keep all others out for as long as those who leave may read."""
+        first = next(iter(self._leaving))
+        del self._leaving[first]
+        del self._placed[first]
+        first.abort()
 
     def _uncount(self, connection: Connection) -> None:
         address = self._placed[connection]
@@ -119,7 +128,7 @@ class Connections:
     def leave(self, connection: Connection) -> None:
         """Count a connection no more, which is closed."""
         self._refused.discard(connection)
-        self._leaving.discard(connection)
+        self._leaving.pop(connection, None)
         if connection in self._placed:
             self.works(connection)  # it waits no more
             self._uncount(connection)
