@@ -87,6 +87,26 @@ class Seals(Protocol):
         ...
 
 
+class Cookies(Protocol):
+    """What the console keeps in a browser, so that nobody else can have made it."""
+
+    def sign(self, values: Mapping[str, str | int], /) -> str:
+        """Return the text of a cookie that says this."""
+        ...
+
+    def read(self, text: str, /) -> Mapping[str, object] | None:
+        """Return what a cookie says, or None where it is none of ours."""
+        ...
+
+    def form_token(self, session: str, /) -> str:
+        """Return the token that a form carries which is shown to this session."""
+        ...
+
+    def is_form_token(self, session: str, token: str, /) -> bool:
+        """Say whether a form that comes from this session carries its token."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """Everything that an entrypoint is given.
@@ -110,6 +130,7 @@ class Services:
     limits: RateLimits
     bell: Bell
     metrics: Metrics
+    cookies: Cookies
     fingerprint_key: bytes = field(repr=False)
     vital: Mapping[str, HealthCheck]
     useful: Mapping[str, HealthCheck]

@@ -42,6 +42,7 @@ from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.job import LEASE
 from payments_core.limits import (
     API_PER_MERCHANT,
+    CONSOLE_PER_VISITOR,
     LOGIN_DELAY,
     LOGIN_PER_ACCOUNT_AND_ADDRESS,
     LOGIN_PER_ADDRESS,
@@ -110,6 +111,7 @@ class Settings:
     limit_login_address: Limit = LOGIN_PER_ADDRESS
     limit_registration: Limit = REGISTRATION_PER_ADDRESS
     limit_api: Limit = API_PER_MERCHANT
+    limit_console: Limit = CONSOLE_PER_VISITOR
     sandbox_latency_seconds: tuple[float, float] = (0.2, 0.2)
     sandbox_approval_rate: float = 1.0
     sandbox_seed: int | None = None
@@ -136,6 +138,7 @@ class Settings:
             self.limit_login_address,
             self.limit_registration,
             self.limit_api,
+            self.limit_console,
         )
         return {limit.name: limit for limit in chosen}
 
@@ -183,6 +186,7 @@ SETTINGS: Final[Sequence[Setting]] = (
     Setting(field="limit_login_address", default="30/1m", read=limit(LOGIN_PER_ADDRESS)),
     Setting(field="limit_registration", default="10/1h", read=limit(REGISTRATION_PER_ADDRESS)),
     Setting(field="limit_api", default="200/2s", read=limit(API_PER_MERCHANT)),
+    Setting(field="limit_console", default="300/1m", read=limit(CONSOLE_PER_VISITOR)),
     Setting(field="sandbox_latency_seconds", default="0.2", read=latency),
     Setting(field="sandbox_approval_rate", default="1.0", read=share),
     Setting(field="sandbox_seed", default="none", read=number(0, 2**63 - 1)),

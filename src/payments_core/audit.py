@@ -28,6 +28,8 @@ class Action(StrEnum):
     LOGIN_SUCCEEDED = "login.succeeded"
     LOGIN_FAILED = "login.failed"
     SESSION_ENDED = "session.ended"
+    SESSIONS_ENDED = "sessions.ended"
+    """All of them at once, wherever they were begun."""
     SESSION_STOLEN = "session.stolen"
     """A refresh token was used twice: its whole family was revoked."""
     PASSWORD_CHANGED = "password.changed"  # noqa: S105 - a name, not a secret
@@ -63,6 +65,7 @@ class ActorKind(StrEnum):
     SERVER_KEY = "server_key"
     SESSION_KEY = "session_key"
     ACCESS_TOKEN = "access_token"  # noqa: S105 - a name, not a secret
+    CONSOLE = "console"
     TRUSTED = "trusted"
     """Code that calls the library itself."""
     PASSWORD = "password"  # noqa: S105 - a name, not a secret

@@ -37,6 +37,8 @@ LOGIN_PER_ADDRESS: Final = Limit(name="login_address", amount=30, per_seconds=60
 REGISTRATION_PER_ADDRESS: Final = Limit(name="registration_address", amount=10, per_seconds=60 * 60)
 API_PER_MERCHANT: Final = Limit(name="api_merchant", amount=200, per_seconds=2)
 """100 a second with bursts of 200: two seconds' worth may come at once."""
+CONSOLE_PER_VISITOR: Final = Limit(name="console_visitor", amount=300, per_seconds=60)
+"""Pages for each session, and for each address of those who have not signed in; live updates included."""
 IPV6_PREFIX_LENGTH: Final = 56
 """What one subscriber has, or nearly (RIPE-690: a /56 to a /48): counting less would count nothing."""
 

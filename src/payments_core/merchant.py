@@ -20,6 +20,8 @@ ROTATION_OVERLAP: Final = timedelta(hours=24)
 ACCESS_TOKEN_LIFETIME: Final = timedelta(minutes=5)
 REFRESH_IDLE_LIFETIME: Final = timedelta(days=1)
 SESSION_LIFETIME: Final = timedelta(days=30)
+CONSOLE_SESSION_LIFETIME: Final = timedelta(hours=12)
+"""Of a sign-in to the console, however busy it is (ASVS 5.0, 7.3.2)."""
 EMAIL_LENGTH_MAX: Final = 254
 NAME_LENGTH_MAX: Final = 200
 PASSWORD_LENGTH_MIN: Final = 8
@@ -123,7 +125,10 @@ class PaymentKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A family of refresh tokens: one login by `POST /api/auth/token/` (RFC 9700, section 4.14.2)."""
+    """A family of refresh tokens: one login by `POST /api/auth/token/` (RFC 9700, section 4.14.2).
+
+    A sign-in to the console is one without tokens, for CONSOLE_SESSION_LIFETIME: its cookie names it.
+    """
 
     id: SessionId
     merchant: MerchantId
@@ -165,6 +170,8 @@ class CredentialKind(StrEnum):
     SERVER_KEY = "server_key"
     SESSION_KEY = "session_key"
     ACCESS_TOKEN = "access_token"  # noqa: S105 - a name, not a secret
+    CONSOLE = "console"
+    """A sign-in to the console."""
     TRUSTED = "trusted"
 
 

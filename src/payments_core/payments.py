@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from payments_core.audit import HERE, NOBODY, Actor, Origin
 from payments_core.errors import InvalidCredentials, RuleBroken
@@ -18,7 +18,7 @@ from payments_core.guesses import Guesses, count
 from payments_core.idempotency import Once
 from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, PaymentKeyId, TransactionId
 from payments_core.limits import REGISTRATION_PER_ADDRESS, counted_as
-from payments_core.merchant import Caller, Merchant
+from payments_core.merchant import Caller, Merchant, Session
 from payments_core.ports import (
     AccessTokens,
     AuditLog,
@@ -45,8 +45,8 @@ from payments_core.use_cases.change_password import change_password, find_mercha
 from payments_core.use_cases.check_password import MOVED, PasswordCheck
 from payments_core.use_cases.deliver_webhook import deliver_webhook
 from payments_core.use_cases.hold_account import PasswordMoved
-from payments_core.use_cases.log_in import LogIn, open_session, open_session_key
-from payments_core.use_cases.log_out import log_out
+from payments_core.use_cases.log_in import LogIn, open_console, open_session, open_session_key
+from payments_core.use_cases.log_out import log_out, log_out_everywhere
 from payments_core.use_cases.make_api_key import (
     LIVE_MODE_UNAVAILABLE,
     MakeApiKey,
@@ -80,6 +80,8 @@ from payments_core.use_cases.register_merchant import (
 )
 from payments_core.use_cases.replay_deliveries import Replay, check_replay, replay_deliveries, retry_delivery
 from payments_core.values import Encode, encode_json
+
+T = TypeVar("T")
 
 Command: TypeAlias = Register | MakeApiKey | Pay | RefundTransaction | AddEndpoint | ChangeEndpoint | Replay
 """What somebody sends whose fields can be at fault."""
@@ -179,7 +181,7 @@ class Payments:
         def act(checked: Merchant) -> Act[Made]:
             return partial(open_session_key, checked=checked, livemode=command.livemode, origin=origin)
 
-        return await self._checked(command, origin, act)
+        return self._answer(await self._checked(command, origin, act))
 
     async def open_session(self, command: LogIn, *, origin: Origin = HERE) -> Answer:
         """Give a pair of access and refresh token. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
@@ -187,6 +189,14 @@ class Payments:
 
         def act(checked: Merchant) -> Act[Made]:
             return partial(open_session, checked=checked, livemode=command.livemode, tokens=tokens, origin=origin)
+
+        return self._answer(await self._checked(command, origin, act))
+
+    async def open_console(self, command: LogIn, *, origin: Origin = HERE) -> Session:
+        """Sign in to the console for half a day. Raises InvalidCredentials, TooMany, Forbidden, RuleBroken."""
+
+        def act(checked: Merchant) -> Act[Session]:
+            return partial(open_console, checked=checked, livemode=command.livemode, origin=origin)
 
         return await self._checked(command, origin, act)
 
@@ -202,6 +212,10 @@ class Payments:
     async def log_out(self, caller: Caller) -> None:
         """End the session that calls. Raises Forbidden for a server key."""
         await self._revoking(caller, partial(log_out, caller=caller))
+
+    async def log_out_everywhere(self, caller: Caller) -> None:
+        """End all sessions of the account, wherever they were begun; server keys stay."""
+        await self._revoking(caller, partial(log_out_everywhere, caller=caller))
 
     async def change_password(self, caller: Caller, *, password: str, new_password: str) -> None:
         """Change the password and end all sessions. Raises Invalid, InvalidCredentials, TooMany."""
@@ -327,7 +341,7 @@ class Payments:
             # Also where the outcome is unknown: what was revoked must not be believed any longer.
             self._ports.credentials.forget(caller.merchant)
 
-    async def _checked(self, command: LogIn, origin: Origin, act: Callable[[Merchant], Act[Made]]) -> Answer:
+    async def _checked(self, command: LogIn, origin: Origin, act: Callable[[Merchant], Act[T]]) -> T:
         if command.livemode:
             # Before the password is looked at: behind it, this refusal would tell that a guess was right.
             self._gateway(livemode=True)
@@ -340,7 +354,7 @@ class Payments:
         await self._guesses.was_right(email, tried)
         # The oldest session may have gone.
         self._ports.credentials.forget(merchant.id)
-        return self._answer(made)
+        return made
 
     def _require_key(self, caller: Caller, once: Once | None) -> None:
         if caller.livemode and once is None:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-Purpose = Literal["access-token", "vault", "fingerprint"]
+Purpose = Literal["access-token", "vault", "fingerprint", "console"]
 
 KEY_LENGTH_BYTES: Final = 32
 

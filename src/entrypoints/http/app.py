@@ -12,6 +12,8 @@ from litestar import Litestar, Request, Response
 from litestar.enums import ScopeType
 from litestar.types import HTTPScope, LifeSpanReceive, LifeSpanScope, LifeSpanSend, Message, Receive, Scope, Send
 
+from entrypoints.http.console.errors import error_page
+from entrypoints.http.console.handlers import console_handlers, is_console
 from entrypoints.http.docs.pages import page_handlers
 from entrypoints.http.entrance import add_headers, is_for_us, preflight_headers
 from entrypoints.http.health import health_handlers
@@ -55,7 +57,7 @@ _log: Final = logging.getLogger(__name__)
 
 def create_app(services: Services) -> Litestar:
     """Return the application over these services. It does nothing before its first request and keeps no globals."""
-    pages = [*health_handlers(services), *page_handlers(OPERATIONS)]
+    pages = [*health_handlers(services), *page_handlers(OPERATIONS), *console_handlers(services)]
     app = _Application(
         route_handlers=[
             *handlers_of(OPERATIONS, services),
@@ -73,9 +75,11 @@ def create_app(services: Services) -> Litestar:
 
 def _answer_exception(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
     """Answer what went wrong before or beside a handler: no such path, no such method, a Host that is none."""
-    reply = problem_reply(error, RequestContext.of(request.scope))
+    context = RequestContext.of(request.scope)
+    reply = (error_page if is_console(request.scope["path"]) else problem_reply)(error, context)
     headers = {name.decode(): value.decode("latin-1") for name, value in reply.headers}
-    media_type = headers.pop("content-type")
+    # Litestar says itself that a text is UTF-8.
+    media_type = headers.pop("content-type").removesuffix("; charset=utf-8")
     return Response(reply.body, status_code=reply.status, media_type=media_type, headers=headers)
 
 

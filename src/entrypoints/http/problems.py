@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Final
 
 import msgspec
@@ -13,7 +13,7 @@ from litestar.exceptions import HTTPException
 
 from entrypoints.http.problem_catalogue import KINDS, Kind
 from entrypoints.http.request_context import RequestContext
-from entrypoints.http.responses import PROBLEM, Reply
+from entrypoints.http.responses import PROBLEM, Headers, Reply
 from payments_core.errors import Fault, Invalid, PaymentsError, Refused, TooMany
 from payments_core.limits import Allowance
 from payments_core.values import Json
@@ -55,11 +55,42 @@ def _seconds(allowance: Allowance) -> int:
     return max(1, math.ceil(allowance.reset_after_seconds))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """What went wrong: of which kind it is, what is said of it, and what its answer carries."""
+
+    kind: Kind
+    detail: str
+    code: str
+    retryable: bool
+    faults: Sequence[Fault] = ()
+    headers: Headers = ()
+
+
 def problem_reply(error: Exception, context: RequestContext) -> Reply:
     """Return the answer that says what went wrong; what is our own fault is logged with its traceback."""
+    problem = problem_of(error, context)
+    document: dict[str, Json] = {
+        "type": f"/problems/{problem.code if problem.code in KINDS else problem.kind.code}",
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "retryable": problem.retryable,
+        "request_id": context.request_id,
+    }
+    if problem.faults:
+        document["errors"] = [
+            {"field": fault.field, "code": fault.code, "message": fault.message} for fault in problem.faults
+        ]
+    return Reply(problem.kind.status, (*PROBLEM, *problem.headers), msgspec.json.encode(document))
+
+
+def problem_of(error: Exception, context: RequestContext) -> Problem:
+    """Return what went wrong; what is our own fault is logged with its traceback."""
     match error:
         case Refusal():
-            return _reply(error.kind, error.detail, context)
+            return _problem(error.kind, error.detail)
         case PaymentsError():
             return _of_core(error, context)
         case HTTPException():
@@ -68,25 +99,25 @@ def problem_reply(error: Exception, context: RequestContext) -> Reply:
             return _internal(error, context)
 
 
-def _of_core(error: PaymentsError, context: RequestContext) -> Reply:
+def _of_core(error: PaymentsError, context: RequestContext) -> Problem:
     kind = KINDS.get(error.code) or KINDS.get(type(error).code)
     if kind is None:
         return _internal(error, context)
     if not isinstance(error, Refused):
         # An adapter's words may name hosts and tables: they are for the log, not for the merchant.
         _log.warning("request failed", code=kind.code, request_id=context.request_id, error=error.message)
-        return _reply(kind, None, context)
+        return _problem(kind, None)
     faults = [_spoken(fault) for fault in error.faults] if isinstance(error, Invalid) else ()
     detail = " ".join(f"{fault.field}: {fault.message}".lstrip(": ") for fault in faults) or error.message
-    reply = _reply(kind, detail, context, code=error.code, faults=faults, retryable=error.retryable)
+    headers: Headers = ()
     if isinstance(error, TooMany):
         # The draft's headers of the limit that was met take the place of those of limits that were not.
         context.added = [pair for pair in context.added if not pair[0].startswith(b"ratelimit")]
-        reply.headers += [
+        headers = [
             *rate_limit_headers(error.allowance),
             (b"retry-after", str(_seconds(error.allowance)).encode()),
         ]
-    return reply
+    return _problem(kind, detail, code=error.code, faults=faults, retryable=error.retryable, headers=headers)
 
 
 def _spoken(fault: Fault) -> Fault:
@@ -95,47 +126,42 @@ def _spoken(fault: Fault) -> Fault:
     return replace(fault, message=message if message.endswith((".", "?", "!")) else f"{message}.")
 
 
-def _of_framework(error: HTTPException, context: RequestContext) -> Reply:
+def _of_framework(error: HTTPException, context: RequestContext) -> Problem:
     if error.status_code >= 500 and error.status_code != 503:
         return _internal(error, context)
-    reply = _reply(KINDS[BY_STATUS.get(error.status_code, "bad_request")], None, context)
-    for name, value in (error.headers or {}).items():
-        reply.headers.append((name.lower().encode("latin-1"), value.encode("latin-1")))
-    return reply
+    headers = [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in (error.headers or {}).items()
+    ]
+    return _problem(KINDS[BY_STATUS.get(error.status_code, "bad_request")], None, headers=headers)
 
 
-def _internal(error: Exception, context: RequestContext) -> Reply:
+def _internal(error: Exception, context: RequestContext) -> Problem:
     _log.error("request failed", request_id=context.request_id, exc_info=error)
-    return _reply(KINDS["internal_error"], None, context)
+    return _problem(KINDS["internal_error"], None)
 
 
-def _reply(
+def _problem(
     kind: Kind,
     detail: str | None,
-    context: RequestContext,
     *,
     code: str | None = None,
     faults: Sequence[Fault] = (),
     retryable: bool | None = None,
-) -> Reply:
-    code = code or kind.code
-    document: dict[str, Json] = {
-        "type": f"/problems/{code if code in KINDS else kind.code}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": detail or kind.detail,
-        "code": code,
-        "retryable": kind.retryable if retryable is None else retryable,
-        "request_id": context.request_id,
-    }
-    if faults:
-        document["errors"] = [{"field": fault.field, "code": fault.code, "message": fault.message} for fault in faults]
-    reply = Reply(kind.status, PROBLEM, msgspec.json.encode(document))
+    headers: Headers = (),
+) -> Problem:
+    carried = [*headers]
     if kind.status == 401:
-        reply.headers.append(WWW_AUTHENTICATE)
+        carried.append(WWW_AUTHENTICATE)
     if kind.status == 408:
         # The rest of the body may still come, and would be taken for the next request (RFC 9110, section 15.5.9).
-        reply.headers.append((b"connection", b"close"))
+        carried.append((b"connection", b"close"))
     if kind.code in _RETRY_SOON:
-        reply.headers.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
-    return reply
+        carried.append((b"retry-after", str(RETRY_AFTER_SECONDS).encode()))
+    return Problem(
+        kind=kind,
+        detail=detail or kind.detail,
+        code=code or kind.code,
+        retryable=kind.retryable if retryable is None else retryable,
+        faults=faults,
+        headers=carried,
+    )

@@ -44,6 +44,16 @@ DOCS: Final = (
         b"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     ),
 )
+# Its own scripts and styles alone; what htmx would evaluate is switched off as well.
+CONSOLE: Final = (
+    (b"content-type", b"text/html; charset=utf-8"),
+    *_OF_DOCUMENTS,
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    ),
+)
 
 
 class Reply:

@@ -17,6 +17,7 @@ from adapters.postgres import PostgresStore
 from adapters.sandbox import SandboxBooks, SandboxGateway
 from adapters.sandbox.ledger import Ledger, MemoryLedger
 from adapters.sandbox.postgres_ledger import PostgresLedger
+from adapters.security.cookies import SignedCookies
 from adapters.security.keys import SecretKeys
 from adapters.security.passwords import Argon2Passwords
 from adapters.security.tokens import JwtAccessTokens
@@ -171,6 +172,7 @@ def _services(
         limits=limits,
         bell=shared.bell,
         metrics=metrics,
+        cookies=SignedCookies(keys.derive("console")),
         fingerprint_key=keys.derive("fingerprint")[0],
         vital=vital,
         useful={**useful, **shared.checks},

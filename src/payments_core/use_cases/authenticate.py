@@ -7,13 +7,15 @@ from typing import Final
 
 from payments_core.audit import HERE, Origin
 from payments_core.errors import InvalidCredentials
+from payments_core.ids import MerchantId, SessionId
 from payments_core.keys import digest, is_api_key
-from payments_core.merchant import ApiKeyKind, Caller, CredentialKind
+from payments_core.merchant import ApiKeyKind, Caller, CredentialKind, Session
 from payments_core.ports import AccessTokens, Clock, Credentials
 from payments_core.use_cases.require_active import refuse_suspended
 
 _NO_API_KEY: Final = "No valid API key: it is mistyped, unknown, expired or revoked."
 _NO_TOKEN: Final = "No valid access token: it is malformed or expired, or its session has ended."  # noqa: S105 - words
+_NO_SESSION: Final = "This session has ended: sign in again."
 _PAYMENT_KEY: Final = "Payment keys (`pk_…`) don't authenticate: use an API key (`sk_…`)."
 
 
@@ -52,15 +54,32 @@ class Authenticator:
         except InvalidCredentials:
             # In the words for an ended session: nobody learns from the refusal whether a token was ever one of ours.
             raise InvalidCredentials(_NO_TOKEN) from None
-        holder = await self.credentials.session(claims.merchant, claims.session)
-        if holder is None or not holder.session.is_valid(now) or holder.session.livemode != claims.livemode:
+        session = await self._session(claims.merchant, claims.session, _NO_TOKEN)
+        if session.livemode != claims.livemode:
             raise InvalidCredentials(_NO_TOKEN)
+        return _caller(session, CredentialKind.ACCESS_TOKEN, origin)
+
+    async def by_console_session(self, merchant: MerchantId, id: SessionId, *, origin: Origin = HERE) -> Caller:
+        """Return the caller who signed in to the console; raise InvalidCredentials, Forbidden (`suspended`).
+
+        Whoever calls this has seen to it that the ids are ours: they are in a signed cookie.
+        """
+        return _caller(await self._session(merchant, id, _NO_SESSION), CredentialKind.CONSOLE, origin)
+
+    async def _session(self, merchant: MerchantId, id: SessionId, refusal: str) -> Session:
+        holder = await self.credentials.session(merchant, id)
+        if holder is None or not holder.session.is_valid(self.clock.now()):
+            raise InvalidCredentials(refusal)
         refuse_suspended(holder.suspended)
-        return Caller(
-            merchant=claims.merchant,
-            livemode=claims.livemode,
-            kind=CredentialKind.ACCESS_TOKEN,
-            credential=claims.session,
-            request_id=origin.request_id,
-            address=origin.address,
-        )
+        return holder.session
+
+
+def _caller(session: Session, kind: CredentialKind, origin: Origin) -> Caller:
+    return Caller(
+        merchant=session.merchant,
+        livemode=session.livemode,
+        kind=kind,
+        credential=session.id,
+        request_id=origin.request_id,
+        address=origin.address,
+    )

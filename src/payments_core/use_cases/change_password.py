@@ -5,9 +5,10 @@ from __future__ import annotations
 from payments_core.audit import Action, Actor, AuditEntry, actor_of, origin_of
 from payments_core.errors import NotFound
 from payments_core.ids import MerchantId, Moment
-from payments_core.merchant import ApiKeyKind, Caller, Merchant
+from payments_core.merchant import Caller, Merchant
 from payments_core.ports import UnitOfWork
 from payments_core.use_cases.hold_account import hold_account, hold_checked_account
+from payments_core.use_cases.log_out import end_sessions
 from payments_core.use_cases.record_audit import audit_entry, record_deed
 
 
@@ -51,8 +52,4 @@ async def rehash_password(work: UnitOfWork, _moment: Moment, *, checked: Merchan
 
 async def _replace(work: UnitOfWork, moment: Moment, merchant: Merchant, password_hash: str) -> None:
     work.merchants.save(merchant.change_password(password_hash))
-    for key in await work.api_keys.valid_of(merchant.id, at=moment.now):
-        if key.kind is ApiKeyKind.SESSION:
-            work.api_keys.save(key.revoke(moment.now))
-    for session in await work.sessions.valid_of(merchant.id, at=moment.now):
-        work.sessions.save(session.revoke(moment.now))
+    await end_sessions(work, moment, merchant.id)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from payments_core import describe
 from payments_core.audit import Action, Actor, ActorKind, Origin
 from payments_core.describe import JsonObject
 from payments_core.ids import Moment, SessionId
 from payments_core.merchant import (
+    CONSOLE_SESSION_LIFETIME,
     SESSION_KEY_LIFETIME,
     SESSION_KEYS_MAX,
     SESSION_LIFETIME,
@@ -66,6 +68,20 @@ async def open_session(
     work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool, tokens: AccessTokens, origin: Origin
 ) -> Made:
     """Begin a family of refresh tokens; beyond SESSIONS_MAX the oldest goes. Raises PasswordMoved."""
+    session = await _begin(work, moment, checked, origin, lasting=SESSION_LIFETIME, livemode=livemode)
+    return Made(answer=issue_pair(work, moment, session, tokens), resource=session.id)
+
+
+async def open_console(
+    work: UnitOfWork, moment: Moment, *, checked: Merchant, livemode: bool, origin: Origin
+) -> Session:
+    """Begin a sign-in to the console; beyond SESSIONS_MAX the oldest session goes. Raises PasswordMoved."""
+    return await _begin(work, moment, checked, origin, lasting=CONSOLE_SESSION_LIFETIME, livemode=livemode)
+
+
+async def _begin(
+    work: UnitOfWork, moment: Moment, checked: Merchant, origin: Origin, *, lasting: timedelta, livemode: bool
+) -> Session:
     merchant = await hold_checked_account(work, checked)
     valid = await work.sessions.valid_of(merchant.id, at=moment.now)
     for oldest in valid[: max(0, len(valid) + 1 - SESSIONS_MAX)]:
@@ -75,11 +91,11 @@ async def open_session(
         merchant=merchant.id,
         livemode=livemode,
         created_at=moment.now,
-        expires_at=moment.now + SESSION_LIFETIME,
+        expires_at=moment.now + lasting,
     )
     work.sessions.add(session)
     _record_login(work, moment, merchant, origin, session.id, livemode=livemode)
-    return Made(answer=issue_pair(work, moment, session, tokens), resource=session.id)
+    return session
 
 
 def _record_login(

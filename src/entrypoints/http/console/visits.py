@@ -1,0 +1,145 @@
+"""A visit: one request for a page of the console, by somebody who may see it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from entrypoints.http.console.fields import Fields
+from entrypoints.http.console.rendering import render
+from entrypoints.http.console.session_cookie import Cookie
+from entrypoints.http.responses import CONSOLE, NO_STORE, Reply
+from entrypoints.services import Services
+from payments_core import Caller, Once, Payments
+from payments_core.audit import Origin
+from payments_core.errors import Fault, Invalid
+from payments_core.idempotency import fingerprint
+from payments_core.values import Json
+
+ROOT: Final = "/console"
+SIGN_IN: Final = f"{ROOT}/sign-in"
+_ONCE_BYTES: Final = 18
+SAID: Final[Mapping[str, str]] = {
+    "signed_out": "You are signed out.",
+    "signed_out_everywhere": "You are signed out, here and everywhere else.",
+    "password_changed": "The password is changed, and every session has ended. Sign in with the new one.",
+}
+"""What a page says that somebody is led to after something was done, by the code in its address.
+
+Other modules add theirs with `says`: an address can make a page say nothing else.
+"""
+_said = dict(SAID)
+
+
+def says(**sentences: str) -> None:
+    """Declare what pages may say after something was done, by code."""
+    _said.update(sentences)
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """One request for a page: who it is, what they ask, and how they are answered.
+
+    `admitted` is the merchant whose things are shown, as whoever looks may see them; pages for nobody in particular and
+    the staff's own have none. `base` is the address under which that merchant's pages are. `looks` says that one of the
+    staff looks at them, and can change nothing. `secure` says that the cookie is one for TLS alone. `live_update` says
+    that the page itself asks for what is new on it.
+    """
+
+    services: Services
+    origin: Origin
+    cookie: Cookie
+    secure: bool
+    path: str
+    ids: Mapping[str, str]
+    query: Fields
+    form: Fields
+    zone: ZoneInfo
+    admitted: Caller | None = None
+    staff_email: str | None = None
+    base: str = ROOT
+    looks: bool = False
+    live_update: bool = False
+    section: str = ""
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
+
+    @property
+    def payments(self) -> Payments:
+        """The facade."""
+        return self.services.payments
+
+    @property
+    def caller(self) -> Caller:
+        """The merchant whose things are shown."""
+        assert self.admitted is not None
+        return self.admitted
+
+    @property
+    def form_token(self) -> str:
+        """What each form that is shown carries, so that no other site's page can send it."""
+        return self.services.cookies.form_token(self.cookie.session)
+
+    @property
+    def said(self) -> str | None:
+        """What was done just now, as the address says."""
+        return _said.get(self.query.text("said"))
+
+    def show(
+        self,
+        template: str,
+        *,
+        status: int = 200,
+        faults: Invalid | None = None,
+        error: str | None = None,
+        **values: Any,
+    ) -> Reply:
+        """Answer with a page. `faults` are those of the form that it shows again, `error` what is said above it."""
+        by_field: dict[str, list[Fault]] = {}
+        for fault in faults.faults if faults else ():
+            by_field.setdefault(fault.field, []).append(fault)
+        if faults is not None and not by_field:
+            error = error or faults.message
+        body = render(template, visit=self, faults=by_field, error=error, new_once=new_once, **values)
+        if status == 200 and (faults is not None or error is not None):
+            status = 400
+        return Reply(status, (*CONSOLE, NO_STORE, *self.headers), body)
+
+    def lead(self, path: str, *, said: str | None = None, **query: str) -> Reply:
+        """Lead the browser to another page, which it gets (303): to load that one again does nothing twice.
+
+        A path that begins with `/console` is taken as it is, another one is behind `base`.
+        """
+        if said is not None:
+            assert said in _said, f"nobody declared what {said} says"
+            query["said"] = said
+        target = (path if path.startswith(ROOT) else f"{self.base}{path}") + (f"?{urlencode(query)}" if query else "")
+        return Reply(303, (*CONSOLE, NO_STORE, (b"location", target.encode()), *self.headers))
+
+    def once(self, form_name: str, body: Mapping[str, Json]) -> Once:
+        """Return what gives a form one effect however often it is sent; its field `once` is the key.
+
+        Raises Invalid where the form has none, as no page of ours shows it.
+        """
+        key = self.form.get("once")
+        if key is None or len(key) > 100 or not key.isascii() or not key.isprintable():
+            raise Invalid.field("once", "required", "This form is not complete: load the page again.")
+        route = f"CONSOLE {form_name}"
+        return Once(
+            key=f"console-{key}",
+            route=route,
+            status=201,
+            fingerprint=fingerprint(self.services.fingerprint_key, route=route, body=body, scopes=self.caller.scopes),
+        )
+
+    def within(self, section: str) -> Visit:
+        """Return the visit, of which the menu says that it is in this section."""
+        return replace(self, section=section)
+
+
+def new_once() -> str:
+    """Return a key for a form that is shown: sent twice, it has one effect."""
+    return secrets.token_urlsafe(_ONCE_BYTES)
