@@ -25,6 +25,8 @@ DeliveryId = NewType("DeliveryId", str)
 EventId = NewType("EventId", str)
 JobId = NewType("JobId", str)
 AuditEntryId = NewType("AuditEntryId", str)
+StaffId = NewType("StaffId", str)
+StaffSessionId = NewType("StaffSessionId", str)
 
 ID_LENGTH_MAX: Final = 255
 """What a client must reckon with; ours are 30 long."""

@@ -31,13 +31,16 @@ from payments_core.ids import (
     PaymentKeyId,
     RefundId,
     SessionId,
+    StaffId,
+    StaffSessionId,
     TransactionId,
 )
 from payments_core.job import Job, JobState
 from payments_core.limits import Allowance, Limit
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
-from payments_core.page import Position, Slice
+from payments_core.page import IDS, Position, Slice
 from payments_core.refund import Refund
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Status, Transaction
 from payments_core.webhook import Delivery, DeliveryStatus, Endpoint
 
@@ -46,6 +49,7 @@ class Unique(StrEnum):
     """What a store keeps unique; the `constraint` of a Duplicate."""
 
     MERCHANT_EMAIL = "merchant_email"
+    STAFF_EMAIL = "staff_email"
     TRANSACTION_REFERENCE = "transaction_reference"
     IDEMPOTENCY_KEY = "idempotency_key"
     ID = "id"
@@ -290,10 +294,46 @@ class IdempotencyRecords(Protocol):
 
 class AuditEntries(Protocol):
     def add(self, entry: AuditEntry, /) -> None:
-        """Remember an entry of a merchant's audit log: it is written with what it tells of, or not at all.
+        """Remember an entry of the audit log: it is written with what it tells of, or not at all.
 
-        The commit raises StaleWrite for one that is no merchant's.
+        The commit raises StaleWrite where its merchant was never stored. One that is no merchant's moves no revision.
         """
+        ...
+
+
+class StaffMembers(Protocol):
+    async def get(self, id: StaffId, /) -> StaffMember:
+        """Return the member, disabled or not, or raise NotFound."""
+        ...
+
+    async def by_email(self, email: str, /) -> StaffMember | None:
+        """Return the member with this e-mail address (lower case), disabled or not, if there is one."""
+        ...
+
+    def add(self, member: StaffMember, /) -> None:
+        """Remember a new member; the commit raises Duplicate(STAFF_EMAIL) where the address is taken by another."""
+        ...
+
+    def save(self, member: StaffMember, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
+        ...
+
+
+class StaffSessions(Protocol):
+    async def get(self, id: StaffSessionId, /) -> StaffSession:
+        """Return the session, valid or not, or raise NotFound."""
+        ...
+
+    async def valid_of(self, member: StaffId, /, *, at: datetime) -> Sequence[StaffSession]:
+        """Return the member's sessions that are neither revoked nor expired, the oldest first."""
+        ...
+
+    def add(self, session: StaffSession, /) -> None:
+        """Remember a new session."""
+        ...
+
+    def save(self, session: StaffSession, /) -> None:
+        """Remember the new state; the commit raises StaleWrite where the version moved."""
         ...
 
 
@@ -335,6 +375,10 @@ class UnitOfWork(Protocol):
     def idempotency(self) -> IdempotencyRecords: ...
     @property
     def audit(self) -> AuditEntries: ...
+    @property
+    def staff_members(self) -> StaffMembers: ...
+    @property
+    def staff_sessions(self) -> StaffSessions: ...
 
     def expect(self, aggregate: Versioned, /) -> None:
         """Have the commit raise StaleWrite where this aggregate's version moved; nothing of it is written.
@@ -496,14 +540,52 @@ class AttemptFilter:
     merchant: MerchantId | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MerchantFilter:
+    """None means: any. `text` is a whole id, or a part of an e-mail address or name (A to Z in either case)."""
+
+    text: str | None = None
+    suspended: bool | None = None
+
+    @property
+    def id(self) -> MerchantId | None:
+        """The id that the text is, if it is one."""
+        is_id = self.text is not None and self.text.startswith("mer_") and IDS.fullmatch(self.text) is not None
+        return MerchantId(self.text) if self.text is not None and is_id else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StaffSessionHolder:
+    """A session of one of the staff, and whose it is."""
+
+    session: StaffSession
+    member: StaffMember
+
+
 class Oversight(Protocol):
     """What staff see, over all merchants and both modes: a port of its own, so that a merchant's code path has none.
 
     Lists go by merchant, in the order of their ids, and of each merchant the oldest first; the keys of their slices
     are the merchant's id, `/` and the thing's. A filter that matches rarely may give a short slice with a key to read
-    on from; dead jobs, and attempts that need review, are found at once however many others there are. The audit log
-    alone is newest first, whoever it concerns, and its keys are ids.
+    on from; dead jobs, and attempts that need review, are found at once however many others there are. Merchants, and
+    the audit log, whoever it concerns, are newest first, and their keys are ids.
     """
+
+    async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
+        """List merchants; one whose id is asked for is found at once."""
+        ...
+
+    async def merchant(self, id: MerchantId, /) -> Merchant:
+        """Return the merchant, or raise NotFound."""
+        ...
+
+    async def staff_members(self, *, limit: int) -> Sequence[StaffMember]:
+        """Return up to `limit` of the staff, disabled ones included, the oldest first."""
+        ...
+
+    async def staff_session(self, id: StaffSessionId, /) -> StaffSessionHolder | None:
+        """Return the session, valid or not, with its member, disabled or not, if there is one: by a single read."""
+        ...
 
     async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
         """List jobs by what they wait for at that time."""
@@ -783,7 +865,7 @@ class Leftovers(Protocol):
     """What has expired, and is kept for nobody."""
 
     async def remove(self, *, expired_before: datetime, limit: int) -> int:
-        """Remove idempotency records, and sessions with their refresh tokens, that expired before that time.
+        """Remove idempotency records, sessions with their refresh tokens, and those of staff, that expired before then.
 
         Return how many rows went, of each kind at most `limit`: as many of one kind may mean that there are more. A
         record that is being replaced is left alone, and so is what others hold. Nobody waits longer for it than for a

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
+from string import ascii_lowercase, ascii_uppercase
 from typing import Final, TypeAlias
 
 Json: TypeAlias = None | bool | int | float | str | Sequence["Json"] | Mapping[str, "Json"]
@@ -40,6 +41,14 @@ def format_time(at: datetime) -> str:
     """Return RFC 3339 in UTC with microseconds and `Z`."""
     # Several times as fast as strftime; what is cut off is "+00:00".
     return f"{at.astimezone(UTC).isoformat(timespec='microseconds')[:-6]}Z"
+
+
+_LOWER: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def lower_ascii(text: str) -> str:
+    """Return the text with A to Z in lower case and everything else as it is: the same in every store."""
+    return text.translate(_LOWER)
 
 
 class Unset(Enum):

@@ -22,6 +22,8 @@ from payments_core.ids import (
     PaymentKeyId,
     RefundId,
     SessionId,
+    StaffId,
+    StaffSessionId,
     TransactionId,
     lowest_id,
 )
@@ -74,6 +76,8 @@ DELIVERY: Final = DeliveryId(an_id("dlv", 100_000))
 API_KEY: Final = ApiKeyId(an_id("apk", 0))
 SESSION: Final = SessionId(an_id("ses", 0))
 RECORD: Final = "key-399999"
+MEMBER: Final = StaffId(an_id("stf", 0))
+STAFF_SESSION: Final = StaffSessionId(an_id("sss", 0))
 
 _SEED: Final = (
     "merchants SELECT {mer}, 'm' || n || '@example.com', 'Shop', 'hash', {now}, NULL, 1"
@@ -126,12 +130,16 @@ _SEED: Final = (
     " CASE n % 3 WHEN 0 THEN false WHEN 1 THEN true END, {now},"
     " CASE n % 90001 WHEN 0 THEN 'password.reset' ELSE 'login.failed' END, 'nobody', NULL, '192.0.2.7', NULL, {txn},"
     " '{{}}' FROM generate_series(0, 300000) n",
+    "staff_members SELECT {stf}, 's' || n || '@example.com', 'Ada', 'hash', {now}, NULL, 1"
+    " FROM generate_series(0, 300) n",
+    "staff_sessions SELECT {sss}, {prefix_stf} || lpad((n % 301)::text, 7, '0') || {zeros}, {now},"
+    " {now} + CASE n % 301 WHEN 0 THEN 1 ELSE -1 END * interval '1 day', NULL, 1 FROM generate_series(0, 20000) n",
 )
 
 
 def _texts() -> dict[str, str]:
     """Return what stands for the names in braces."""
-    kinds = ("mer", "key", "apk", "ses", "txn", "rfn", "att", "whk", "evt", "dlv", "job", "aud")
+    kinds = ("mer", "key", "apk", "ses", "txn", "rfn", "att", "whk", "evt", "dlv", "job", "aud", "stf", "sss")
     number = f"lpad(n::text, {DIGITS}, '0') || '{ZEROS}'"
     return {
         "now": f"'{NOW.isoformat()}'::timestamptz",
@@ -146,6 +154,7 @@ def _texts() -> dict[str, str]:
         "mer_of_others": f"'mer_{SAME}' || lpad((1 + n / 50 % {OTHERS})::text, {DIGITS}, '0') || '{ZEROS}'",
         "prefix_key": f"'key_{SAME}{'0' * (DIGITS - 1)}'",
         "prefix_txn": f"'txn_{SAME}'",
+        "prefix_stf": f"'stf_{SAME}'",
         "prefix_whk": f"'whk_{SAME}'",
         **{kind: f"'{kind}_{SAME}' || {number}" for kind in kinds},
     }

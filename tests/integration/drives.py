@@ -25,6 +25,7 @@ from payments_core.ports import (
     DeliveryFilter,
     EventFilter,
     JobFilter,
+    MerchantFilter,
     TransactionFilter,
     UnitOfWork,
     View,
@@ -42,6 +43,8 @@ from payments_core.testing.builders import (
     a_refund,
     a_room,
     a_session,
+    a_staff_member,
+    a_staff_session,
     a_transaction,
     an_api_key,
     an_attempt,
@@ -83,6 +86,7 @@ EVENT_FILTER: Final = EventFilter(
     created_before=EVENTS_BEFORE,
 )
 DELIVERY_FILTER: Final = DeliveryFilter(status=DeliveryStatus.EXHAUSTED, event_type=EventType.TRANSACTION_FAILED)
+MERCHANT_FILTER: Final = MerchantFilter(text="nobody", suspended=True)
 AUDIT_FILTER: Final = AuditFilter(
     action=Action.PASSWORD_RESET,
     subject=crowded.TRANSACTION,
@@ -212,6 +216,10 @@ async def units_read(store: PostgresStore, called: Called) -> None:
         await unit.deliveries.get(big, crowded.ENDPOINT, crowded.DELIVERY)
         await unit.jobs.get(big, crowded.JOB)
         await unit.idempotency.get(big, False, crowded.RECORD, at=NOW)
+        member = await unit.staff_members.get(crowded.MEMBER)
+        await unit.staff_members.by_email(member.email)
+        await unit.staff_sessions.get(crowded.STAFF_SESSION)
+        await unit.staff_sessions.valid_of(member.id, at=NOW)
 
 
 async def units_written(store: PostgresStore, called: Called) -> None:
@@ -240,11 +248,26 @@ async def units_written(store: PostgresStore, called: Called) -> None:
         unit.jobs.save(replace(added["job"], due_at=NOW + DAY))
         for expected in (endpoint, transaction, replace(added["session"], version=1)):
             unit.expect(expected)
+    await _staff_written(store, called)
     async with store.begin() as opened:
         unit = _watched_unit(opened, called)
         unit.jobs.expect(added["job"])
         unit.jobs.done(added["job"])
         unit.endpoints.save(replace(added["endpoint"], enabled=False, version=2))
+
+
+async def _staff_written(store: PostgresStore, called: Called) -> None:
+    member = a_staff_member()
+    session = a_staff_session(member)
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        unit.staff_members.add(member)
+        unit.staff_sessions.add(session)
+    async with store.begin() as opened:
+        unit = _watched_unit(opened, called)
+        unit.staff_members.save(replace(member, version=1))
+        unit.staff_sessions.save(replace(session, version=1))
+        unit.audit.add(an_audit_entry(None))
 
 
 def _watched_unit(opened: UnitOfWork, called: Called) -> UnitOfWork:
@@ -344,3 +367,14 @@ async def staff_looks(store: PostgresStore, called: Called) -> None:
         except NotFound:
             continue
         raise AssertionError("there is nothing with this id")
+
+
+async def staff_look_for_merchants(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    for window in _windows(an_id("mer", 150)):
+        for merchants in _some(MERCHANT_FILTER):
+            await oversight.merchants(window, merchants)
+        await oversight.merchants(window, MerchantFilter(text=crowded.BIG))
+    await oversight.merchant(crowded.BIG)
+    await oversight.staff_members(limit=1_000)
+    await oversight.staff_session(crowded.STAFF_SESSION)

@@ -18,14 +18,15 @@ import pytest
 from sqlalchemy import Index, Table, UniqueConstraint
 
 from adapters.postgres import PostgresStore, create_engine
-from adapters.postgres.tables import metadata
+from adapters.postgres.tables import OF_STAFF, metadata
 from adapters.security.vault import AeadVault
 from entrypoints.http.app import OPERATIONS
 from entrypoints.http.operations import Operation
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api
 
 VAULT: Final = AeadVault([b"k" * 32], entropy=os.urandom)
-TABLES: Final = [table for table in metadata.sorted_tables if table.schema]
+TABLES: Final = [table for table in metadata.sorted_tables if table.schema and table.name not in OF_STAFF]
+"""All but the few rows of staff's, which are no merchant's: they would stay whole, on one server."""
 
 UNIQUE_OVER_ALL: Final[Mapping[str, str]] = {
     "uq_merchants_email": "who logs in or registers names an address and nobody's id",
@@ -73,6 +74,12 @@ def test_what_is_unique_without_a_merchant_is_on_the_list() -> None:
         unique += [one for one in table.constraints if isinstance(one, UniqueConstraint)]
         unique += [index for index in table.indexes if index.unique]
     assert {str(one.name) for one in unique if "merchant_id" not in one.columns} == set(UNIQUE_OVER_ALL)
+
+
+def test_no_merchants_table_names_one_of_staffs_or_is_named_by_one() -> None:
+    for table in metadata.sorted_tables:
+        named = {key.referred_table.name for key in table.foreign_key_constraints}
+        assert not named or (named <= OF_STAFF) is (table.name in OF_STAFF)
 
 
 def test_every_foreign_key_stays_within_a_merchant() -> None:
@@ -134,6 +141,11 @@ async def test_every_statement_that_a_merchant_causes_names_the_merchant(taken_d
     assert taken_down.calls == {operation.name for operation in OPERATIONS}
     assert len(taken_down.of_requests) > len(OPERATIONS)
     assert exceptions_among(taken_down.of_requests) == set(BY_A_CREDENTIAL)
+
+
+async def test_no_statement_that_a_merchant_or_a_worker_causes_is_about_staff(taken_down: TakenDown) -> None:
+    said = " ".join([*taken_down.of_requests, *taken_down.of_worker])
+    assert [name for name in OF_STAFF if name in said] == []
 
 
 async def test_every_statement_that_a_worker_causes_names_a_merchant_but_for_those_that_find_work(

@@ -37,7 +37,7 @@ from tests.integration.plans import Said, hearing, nodes, pages, plans
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SMALL_TABLES: Final = frozenset({"merchants", "merchant_revisions"})
+SMALL_TABLES: Final = frozenset({"merchants", "merchant_revisions", "staff_members"})
 """Here they have some hundred rows, and the planner is right to read them as a whole."""
 PAGE_ROWS_MAX: Final = 1_000
 
@@ -74,6 +74,7 @@ DRIVES: Final = (
     (drives.work_claimed, Bound(rows_max=PAGE_ROWS_MAX + HELD_DELIVERIES)),
     (drives.backlog_counted, Bound(rows_max=COUNTED_MAX, pages_max=COUNTED_MAX)),
     (drives.staff_looks, FILTERED),
+    (drives.staff_look_for_merchants, FILTERED),
     (drives.leftovers_removed, Bound(rows_max=2 * REMOVED_MAX, sorted_max=0, pages_max=20 * REMOVED_MAX)),
 )
 
@@ -195,6 +196,12 @@ async def test_every_table_that_can_grow_is_looked_at(crowded: Crowded) -> None:
 
 
 async def test_every_filter_of_a_list_is_set() -> None:
-    for whole in (drives.TRANSACTION_FILTER, drives.EVENT_FILTER, drives.DELIVERY_FILTER, drives.AUDIT_FILTER):
+    for whole in (
+        drives.TRANSACTION_FILTER,
+        drives.EVENT_FILTER,
+        drives.DELIVERY_FILTER,
+        drives.AUDIT_FILTER,
+        drives.MERCHANT_FILTER,
+    ):
         unset = [field.name for field in fields(whole) if getattr(whole, field.name) is None]
         assert not unset

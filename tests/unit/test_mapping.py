@@ -19,6 +19,8 @@ from payments_core.testing.builders import (
     a_refresh_token,
     a_refund,
     a_session,
+    a_staff_member,
+    a_staff_session,
     a_transaction,
     an_api_key,
     an_attempt,
@@ -54,6 +56,7 @@ def _filled() -> dict[str, object]:
     merchant = replace(a_merchant(), suspended_at=AT, version=2)
     key = replace(a_payment_key(merchant, livemode=True), version=2)
     session = a_session(merchant, livemode=True)
+    member = replace(a_staff_member(), disabled_at=AT, version=2)
     transaction = replace(
         a_transaction(key, reference="r", customer_reference="c", metadata={"b": "2", "a": "1"}),
         status=Status.SUCCEEDED,
@@ -145,6 +148,8 @@ def _filled() -> dict[str, object]:
             request_id="q",
         ),
         "records": a_record(merchant, livemode=True),
+        "staff_members": member,
+        "staff_sessions": replace(a_staff_session(member), revoked_at=AT, version=2),
     }
 
 
@@ -207,10 +212,10 @@ def test_every_table_has_a_kind_but_the_counters() -> None:
     assert mapped == {table.name for table in tables.metadata.tables.values()} - {"merchant_revisions"}
 
 
-def test_every_primary_key_begins_with_the_merchant() -> None:
+def test_every_primary_key_begins_with_the_merchant_but_of_what_is_staffs() -> None:
     first = {table.name: next(iter(table.primary_key)).name for table in tables.metadata.tables.values()}
-    assert first.pop("merchants") == "id"
-    assert set(first.values()) == {"merchant_id"}
+    assert {name for name, column in first.items() if column == "id"} == {"merchants", *tables.OF_STAFF}
+    assert set(first.values()) == {"merchant_id", "id"}
 
 
 def test_ids_and_keys_are_ordered_by_their_bytes() -> None:

@@ -12,6 +12,7 @@ from payments_core.ids import DeliveryId, EndpointId, MerchantId
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.ports import Unique
 from payments_core.refund import Refund
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
@@ -41,12 +42,16 @@ Values: TypeAlias = list[tuple[Unique, Hashable]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind(Generic[V]):
-    """How things of one kind are told apart, read and kept; `values` are unique besides the key."""
+    """How things of one kind are told apart, read and kept; `values` are unique besides the key.
+
+    The keys of those `of_merchant` begin with the merchant's id.
+    """
 
     key: Callable[[V], Key]
     stored: Callable[[State, Key], V | None]
     put: Callable[[State, V], None]
     values: Callable[[V], Values]
+    of_merchant: bool = True
 
 
 def no_values(_thing: object, /) -> Values:
@@ -125,6 +130,11 @@ def subject_of(attempt: Attempt) -> str:
     return attempt.refund or attempt.transaction
 
 
+def staff_email(text: str) -> Hashable:
+    """Return the unique value of the e-mail address of one of the staff."""
+    return ("staff_email", text)
+
+
 def _reference(transaction: Transaction) -> Values:
     if transaction.reference is None:
         return []
@@ -173,4 +183,18 @@ DELIVERY: Final[Kind[Delivery]] = Kind(
     stored=_stored_delivery,
     put=State.put_delivery,
     values=no_values,
+)
+STAFF_MEMBER: Final[Kind[StaffMember]] = Kind(
+    key=lambda thing: (thing.id,),
+    stored=lambda state, key: state.staff_members.get(key[0]),
+    put=lambda state, thing: state.staff_members.put(thing.id, thing),
+    values=lambda thing: [(Unique.STAFF_EMAIL, staff_email(thing.email))],
+    of_merchant=False,
+)
+STAFF_SESSION: Final[Kind[StaffSession]] = Kind(
+    key=lambda thing: (thing.id,),
+    stored=lambda state, key: state.staff_sessions.get(key[0]),
+    put=lambda state, thing: state.staff_sessions.put(thing.id, thing),
+    values=no_values,
+    of_merchant=False,
 )

@@ -19,7 +19,8 @@ class MemoryLeftovers:
     async def remove(self, *, expired_before: datetime, limit: int) -> int:
         """Remove what expired before that time, of each kind at most `limit`; return how many rows went."""
         await asyncio.sleep(0)
-        return self._remove_records(expired_before, limit) + self._remove_sessions(expired_before, limit)
+        removed = self._remove_records(expired_before, limit) + self._remove_sessions(expired_before, limit)
+        return removed + self._remove_staff_sessions(expired_before, limit)
 
     def _remove_records(self, before: datetime, limit: int) -> int:
         expired = (
@@ -56,3 +57,10 @@ class MemoryLeftovers:
         for account, session in empty:
             account.sessions.remove(session.id)
         return min(len(tokens), limit) + len(empty)
+
+    def _remove_staff_sessions(self, before: datetime, limit: int) -> int:
+        sessions = self._state.staff_sessions
+        ended = list(islice((one for one in sessions.oldest_first() if one.expires_at < before), limit))
+        for session in ended:
+            sessions.remove(session.id)
+        return len(ended)

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import TypeVar
 
 from adapters.memory.slices import cut
-from adapters.memory.state import State
+from adapters.memory.state import State, Table
 from adapters.memory.views import entry_passes, newest_first
 from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
 from payments_core.errors import Duplicate, NotFound
-from payments_core.ids import AttemptId, JobId, MerchantId
+from payments_core.ids import AttemptId, JobId, MerchantId, StaffSessionId
 from payments_core.job import Job
+from payments_core.merchant import Merchant
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Unique, Window
+from payments_core.ports import (
+    AttemptFilter,
+    AuditFilter,
+    JobFilter,
+    MerchantFilter,
+    StaffSessionHolder,
+    Unique,
+    Window,
+)
+from payments_core.staff_member import StaffMember
+from payments_core.values import lower_ascii
 
 T = TypeVar("T", Job, Attempt)
 
@@ -26,6 +38,31 @@ class MemoryOversight:
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
+        """List merchants."""
+        await asyncio.sleep(0)
+        found = Table[Merchant]()
+        for account in self._state.accounts.values():
+            found.put(account.merchant.id, account.merchant)
+        return newest_first(found, window, lambda one: _passes(one, filter), lambda one: one.id)
+
+    async def merchant(self, id: MerchantId, /) -> Merchant:
+        """Return the merchant, or raise NotFound."""
+        await asyncio.sleep(0)
+        return self._state.account(id).merchant
+
+    async def staff_members(self, *, limit: int) -> Sequence[StaffMember]:
+        """Return up to `limit` of the staff."""
+        await asyncio.sleep(0)
+        return list(islice(self._state.staff_members.oldest_first(), limit))
+
+    async def staff_session(self, id: StaffSessionId, /) -> StaffSessionHolder | None:
+        """Return the session with its member, if there is one."""
+        await asyncio.sleep(0)
+        session = self._state.staff_sessions.get(id)
+        member = None if session is None else self._state.staff_members.get(session.member)
+        return None if session is None or member is None else StaffSessionHolder(session=session, member=member)
 
     async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
         """List jobs by what they wait for at that time."""
@@ -88,6 +125,15 @@ class MemoryAuditLog:
         if self._state.audit.get(entry.id) is not None:
             raise Duplicate(Unique.ID)
         self._state.append(entry)
+
+
+def _passes(merchant: Merchant, filter: MerchantFilter) -> bool:
+    if filter.suspended not in (None, merchant.suspended_at is not None):
+        return False
+    if filter.text is None or filter.id is not None:
+        return filter.id in (None, merchant.id)
+    part = lower_ascii(filter.text)
+    return part in lower_ascii(merchant.email) or part in lower_ascii(merchant.name or "")
 
 
 def _slice(things: Iterable[T], window: Window) -> Slice[T]:

@@ -69,8 +69,14 @@ class Shelf(Generic[V]):
         """Return what the unit sees among these rows of the merchant, and its own, in the order of keys."""
         await asyncio.sleep(0)
         account = self.state.accounts.get(merchant)
-        things = {self._kind.key(thing): thing for thing in (rows(account) if account else ())}
-        things.update((key, thing) for key, thing in self._own.items() if key[0] == merchant)
+        return self.seen(
+            rows(account) if account else (), lambda thing: self._kind.key(thing)[0] == merchant and wanted(thing)
+        )
+
+    def seen(self, rows: Iterable[V], wanted: Callable[[V], bool]) -> list[V]:
+        """Return what the unit sees among these rows, and its own, in the order of keys."""
+        things = {self._kind.key(thing): thing for thing in rows}
+        things.update(self._own)
         return [thing for _, thing in sorted(things.items(), key=lambda item: item[0]) if wanted(thing)]
 
     def own(self) -> Iterable[V]:
@@ -79,7 +85,7 @@ class Shelf(Generic[V]):
 
     def merchants(self) -> set[MerchantId]:
         """Return whose things are written."""
-        return {MerchantId(key[0]) for key in self._own}
+        return {MerchantId(key[0]) for key in self._own} if self._kind.of_merchant else set()
 
     def check_versions(self) -> None:
         """Raise StaleWrite where a version moved; what the unit itself adds has none yet."""

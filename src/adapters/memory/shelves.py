@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -17,10 +18,13 @@ from payments_core.ids import (
     PaymentKeyId,
     RefundId,
     SessionId,
+    StaffId,
+    StaffSessionId,
     TransactionId,
 )
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.refund import Refund
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Transaction
 from payments_core.webhook import Endpoint
 
@@ -198,3 +202,36 @@ class MemoryEndpoints(Shelf[Endpoint]):
             lambda endpoint: endpoint.livemode is livemode and endpoint.removed_at is None,
         )
         return len(present)
+
+
+class MemoryStaffMembers(Shelf[StaffMember]):
+    """The port `StaffMembers`."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(kinds.STAFF_MEMBER, state)
+
+    async def get(self, id: StaffId, /) -> StaffMember:
+        """Return the member, or raise NotFound."""
+        return await self.read(id)
+
+    async def by_email(self, email: str, /) -> StaffMember | None:
+        """Return the member with this e-mail address, if there is one."""
+        return await self.find_by(kinds.staff_email(email), lambda member: member.email == email)
+
+
+class MemoryStaffSessions(Shelf[StaffSession]):
+    """The port `StaffSessions`."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__(kinds.STAFF_SESSION, state)
+
+    async def get(self, id: StaffSessionId, /) -> StaffSession:
+        """Return the session, or raise NotFound."""
+        return await self.read(id)
+
+    async def valid_of(self, member: StaffId, /, *, at: datetime) -> Sequence[StaffSession]:
+        """Return the member's sessions that have not ended, the oldest first."""
+        await asyncio.sleep(0)
+        return self.seen(
+            self.state.staff_sessions.oldest_first(), lambda one: one.member == member and one.is_valid(at)
+        )

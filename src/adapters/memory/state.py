@@ -1,4 +1,4 @@
-"""What a memory store holds: an account for each merchant, and what is looked up over all of them."""
+"""What a memory store holds: an account for each merchant, what is looked up over all of them, and the staff's."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from payments_core.ids import DeliveryId, EndpointId, JobId, MerchantId
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.refund import Refund
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, DeliveryStatus, Endpoint
 
@@ -126,6 +127,8 @@ class State:
         self.pending: dict[DeliveryId, tuple[MerchantId, EndpointId]] = {}
         self.audit: Table[AuditEntry] = Table()
         """Everybody's and nobody's."""
+        self.staff_members: Table[StaffMember] = Table()
+        self.staff_sessions: Table[StaffSession] = Table()
 
     def account(self, merchant: MerchantId) -> Account:
         """Return the account to read from, or raise NotFound."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
 from adapters.memory.deliveries import MemoryDeliveries, cancel_pending, deliveries_of_replay, make_deliveries
 from adapters.memory.shelves import (
@@ -16,6 +15,8 @@ from adapters.memory.shelves import (
     MemoryPaymentKeys,
     MemoryRefunds,
     MemorySessions,
+    MemoryStaffMembers,
+    MemoryStaffSessions,
     MemoryTransactions,
 )
 from adapters.memory.state import State
@@ -104,10 +105,6 @@ class MemoryIdempotencyRecords:
         return account.records.get((livemode, key)) if account else None
 
 
-NOBODYS: Final = MerchantId("")
-"""Whose an audit entry is that concerns no merchant: a unit writes none such, as nobody is stored under it."""
-
-
 class MemoryAuditEntries:
     """The port `AuditEntries`."""
 
@@ -137,6 +134,8 @@ class MemoryUnitOfWork:
         self.jobs = MemoryJobs(state)
         self.idempotency = MemoryIdempotencyRecords(state)
         self.audit = MemoryAuditEntries()
+        self.staff_members = MemoryStaffMembers(state)
+        self.staff_sessions = MemoryStaffSessions(state)
         self._shelves = (
             self.merchants,
             self.api_keys,
@@ -148,6 +147,8 @@ class MemoryUnitOfWork:
             self.attempts,
             self.deliveries,
             self.endpoints,
+            self.staff_members,
+            self.staff_sessions,
         )
 
     def expect(self, aggregate: Versioned, /) -> None:
@@ -217,7 +218,7 @@ class MemoryUnitOfWork:
         touched.update(event.merchant for event in self.events.added)
         touched.update(job.merchant for job in (*self.jobs.added, *self.jobs.saved.values(), *self.jobs.ended.values()))
         touched.update(record.merchant for record in self.idempotency.added)
-        touched.update(entry.merchant or NOBODYS for entry in self.audit.added)
+        touched.update(entry.merchant for entry in self.audit.added if entry.merchant is not None)
         touched.update(replay.endpoint.merchant for replay in self.deliveries.replays)
         if touched - self.merchants.merchants() - self._state.accounts.keys():
             raise StaleWrite("a merchant was never stored")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
-from adapters.postgres.mapping import Identity, Kind, Kinds
+from adapters.postgres.mapping import OF_NOBODY, Identity, Kind, Kinds
+from adapters.postgres.tables import OF_STAFF
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, Session
 from payments_core.ports import Unique, Versioned
@@ -28,6 +29,8 @@ VERSIONED: Final = (
     "attempts",
     "endpoints",
     "deliveries",
+    "staff_members",
+    "staff_sessions",
 )
 """The tables of what carries a version, in the order in which each commit writes: a thing after those that it names."""
 
@@ -41,23 +44,24 @@ Thing: TypeAlias = tuple[str, Identity]
 class Writes(Generic[T]):
     """The things of one kind that were added and saved, each in its last state, by primary key."""
 
-    __slots__ = ("_touched", "added", "kind", "saved")
+    __slots__ = ("_is_staffs", "_touched", "added", "kind", "saved")
 
     def __init__(self, kind: Kind[T], touched: set[str]) -> None:
         self.kind: Final = kind
         self.added: Final[dict[Identity, T]] = {}
         self.saved: Final[dict[Identity, T]] = {}
         self._touched: Final = touched
+        self._is_staffs: Final = kind.table.name in OF_STAFF
 
     def add(self, thing: T) -> None:
         identity = self.kind.identity_of(thing)
         self.added[identity] = thing
-        self._touched.add(str(identity[0]))
+        self._touch(identity)
 
     def save(self, thing: T) -> None:
         identity = self.kind.identity_of(thing)
         (self.added if identity in self.added else self.saved)[identity] = thing
-        self._touched.add(str(identity[0]))
+        self._touch(identity)
 
     def own(self, *identity: object) -> T | None:
         """Return the unit's own state of a thing, if it has one."""
@@ -66,6 +70,9 @@ class Writes(Generic[T]):
     @property
     def all(self) -> dict[Identity, T]:
         return {**self.added, **self.saved}
+
+    def _touch(self, identity: Identity) -> None:
+        self._touched.add(OF_NOBODY if self._is_staffs else str(identity[0]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +97,7 @@ class Changes:
         self._writes: Final[dict[str, Writes[Any]]] = {}
         self._expectations: Final[list[Versioned]] = []
         self.touched: Final[set[str]] = set()
-        """The merchants of whatever is written: every primary key begins with one."""
+        """The merchants of whatever is written: each primary key begins with one. OF_NOBODY for what is nobody's."""
         self.jobs_done: Final = Writes(kinds.jobs, self.touched)
         self.jobs_expected: Final[list[Job]] = []
         self.replays: Final[list[Replay]] = []
@@ -156,6 +163,7 @@ class Terms:
         "jobs_expected",
         "jobs_saved",
         "new",
+        "of_nobody",
         "saved",
         "unique",
     )
@@ -191,11 +199,14 @@ class Terms:
         self.counted: Final = {*changes.touched, *[str(identity[0]) for _, identity in self.expects]} - self.new
         """The merchants whose counters the commit locks; those that it adds have none yet."""
         self.counted.update([job.merchant for job in self.jobs_expected])
-        self.is_large: Final = bool(changes.replays or self.closed or self.new or number > SMALL_MAX)
+        self.counted.discard(OF_NOBODY)
+        self.of_nobody: Final = OF_NOBODY in changes.touched
+        """Whether something is written that is no merchant's: no counter is locked for it."""
+        self.is_large: Final = bool(changes.replays or self.closed or self.new or self.of_nobody or number > SMALL_MAX)
         """Whether the unit has a commit of its own: one that takes long, or is of another kind than the many.
 
-        New merchants, because e-mail addresses are unique over all of them; endpoints that close and replays, because
-        they move any number of deliveries.
+        New merchants, and what is staff's, because e-mail addresses are unique over all of them; endpoints that close
+        and replays, because they move any number of deliveries.
         """
 
     def _note_added(self, table: str, added: Mapping[Identity, Any]) -> None:

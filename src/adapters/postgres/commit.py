@@ -23,7 +23,7 @@ from sqlalchemy import Executable, text
 
 from adapters.postgres import deliver, statements
 from adapters.postgres.changes import VERSIONED, Changes, Terms, Thing, Writes
-from adapters.postgres.mapping import Identity
+from adapters.postgres.mapping import OF_NOBODY, Identity
 from adapters.postgres.running import Done, Runner, Step, document
 from adapters.postgres.statements import ROWS
 from payments_core.errors import Duplicate, LeaseLost, StaleWrite
@@ -294,7 +294,7 @@ def _write(writing: _Writing, units: _Units, events: Mapping[str, int]) -> None:
         (job.merchant, job.id, job.lease_token) for changes in units.all for job in changes.jobs_done.saved.values()
     ]
     writing.rows(statements.DELETE_JOBS, _named((*statements.KEYS["jobs"], "lease_token"), done))
-    if new:
+    if new or any([changes.terms.of_nobody for changes in units.all]):
         writing.other(statements.TRANSACTION_ID, {})
 
 
@@ -305,7 +305,9 @@ def _number_of_events(units: _Units) -> Mapping[str, int]:
 
 def _move_counters(writing: _Writing, units: _Units) -> None:
     """Move the revision of each merchant by one for each unit that touched it; its events by as many as there are."""
-    moved = Counter([merchant for changes in units.all for merchant in changes.touched - changes.terms.new])
+    moved = Counter(
+        [merchant for changes in units.all for merchant in changes.touched - changes.terms.new - {OF_NOBODY}]
+    )
     added = _number_of_events(units)
     rows: Rows = [
         {"merchant_id": merchant, "revision": number, "events": added[merchant]}

@@ -21,6 +21,7 @@ NOTHING: Final = "There is nothing with this id."
 
 UNIQUE: Final = {
     "uq_merchants_email": Unique.MERCHANT_EMAIL,
+    "uq_staff_members_email": Unique.STAFF_EMAIL,
     "uq_transactions_reference": Unique.TRANSACTION_REFERENCE,
     "pk_idempotency_records": Unique.IDEMPOTENCY_KEY,
 }

@@ -31,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import translated
-from adapters.postgres.tables import TIME, idempotency_records, refresh_tokens, sessions
+from adapters.postgres.tables import TIME, idempotency_records, refresh_tokens, sessions, staff_sessions
 
 _BEFORE: Final = bindparam("expired_before", type_=TIME)
 # Written out: the planner would take a number that it doesn't know for a tenth of the table.
@@ -46,10 +46,10 @@ def _remove(table: Table, places: Select[Any]) -> Delete:
     return delete(table).where(literal_column(f"{table.fullname}.ctid") == any_(func.array(places.scalar_subquery())))
 
 
-def _remove_records() -> Delete:
-    records = idempotency_records
-    expired = select(_place(records)).where(records.c.expires_at < _BEFORE).order_by(records.c.expires_at)
-    return _remove(records, expired.limit(_LIMIT).with_for_update(skip_locked=True))
+def _remove_expired(table: Table) -> Delete:
+    """Remove what nothing else names."""
+    expired = select(_place(table)).where(table.c.expires_at < _BEFORE).order_by(table.c.expires_at)
+    return _remove(table, expired.limit(_LIMIT).with_for_update(skip_locked=True))
 
 
 def _ended_sessions() -> CTE:
@@ -81,7 +81,12 @@ def _remove_sessions() -> Delete:
     return _remove(sessions, select(held.c.place).select_from(ended.join(held, true())).where(~has_tokens))
 
 
-_STATEMENTS: Final = (_remove_records(), _remove_tokens(), _remove_sessions())
+_STATEMENTS: Final = (
+    _remove_expired(idempotency_records),
+    _remove_tokens(),
+    _remove_sessions(),
+    _remove_expired(staff_sessions),
+)
 
 
 class PostgresLeftovers:

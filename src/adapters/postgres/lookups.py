@@ -37,7 +37,8 @@ def _statement(by: By) -> Executable:
     return select(table).join_from(rows, table, matching(table, rows, names))
 
 
-def _is_storable(key: Key) -> bool:
+def is_storable(key: Key) -> bool:
+    """Say whether Postgres can hold these values at all: otherwise there is nothing under them."""
     return not any(isinstance(value, str) and _NEVER_STORED.search(value) for value in key)
 
 
@@ -56,7 +57,7 @@ async def look_up(runner: Runner, wanted: Mapping[By, Sequence[Key]]) -> Mapping
 
 async def look_up_one(runner: Runner, by: By, key: Key) -> Sequence[Row]:
     """Return the rows under one key."""
-    if not _is_storable(key):
+    if not is_storable(key):
         return ()
     return (await look_up(runner, {by: [key]})).get((by, key), ())
 
@@ -70,7 +71,7 @@ class Lookups:
 
     async def rows(self, by: By, key: Key) -> Sequence[Row]:
         """Return the rows of `by`'s table under a key. Raises Unavailable."""
-        if not _is_storable(key):
+        if not is_storable(key):
             return ()
         return await self._gathered.get((by, key)) or ()
 

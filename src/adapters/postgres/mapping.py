@@ -26,6 +26,7 @@ from payments_core.merchant import ApiKey, ApiKeyKind, Merchant, PaymentKey, Ref
 from payments_core.money import Money, currency
 from payments_core.ports import Vault
 from payments_core.refund import Refund, RefundStatus
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Failure, Status, StatusReason, Transaction
 from payments_core.values import encode_json
 from payments_core.webhook import Delivery, DeliveryAttempt, DeliveryStatus, Endpoint, OldSecret
@@ -40,7 +41,8 @@ LATER_SCOPES: Final = frozenset({Scope.AUDIT_READ})
 """Scopes that came after the first version: in a column of their own, as that version refuses to read unknown ones."""
 _KNOWN_SCOPES: Final = frozenset(map(str, Scope))
 OF_NOBODY: Final = ""
-"""The `merchant_id` of audit entries that concern no merchant: it is part of a primary key."""
+"""The `merchant_id` of audit entries that concern no merchant (it is part of a primary key), and whose what is staff's
+is counted as."""
 
 
 class Stored(Protocol):
@@ -77,6 +79,8 @@ class Kinds:
     jobs: Kind[Job]
     records: Kind[Record]
     audit_entries: Kind[AuditEntry]
+    staff_members: Kind[StaffMember]
+    staff_sessions: Kind[StaffSession]
 
 
 def kinds(vault: Vault) -> Kinds:
@@ -165,6 +169,18 @@ def kinds(vault: Vault) -> Kinds:
             identity_of=lambda entry: (entry.merchant or OF_NOBODY, entry.id),
             to_row=_audit_entry_row,
             of_row=_audit_entry,
+        ),
+        staff_members=Kind(
+            table=tables.staff_members,
+            identity_of=lambda member: (member.id,),
+            to_row=_staff_member_row,
+            of_row=_staff_member,
+        ),
+        staff_sessions=Kind(
+            table=tables.staff_sessions,
+            identity_of=lambda session: (session.id,),
+            to_row=_staff_session_row,
+            of_row=_staff_session,
         ),
     )
 
@@ -752,4 +768,53 @@ def _audit_entry(row: Stored) -> AuditEntry:
         request_id=row["request_id"],
         subject=row["subject"],
         detail=row["detail"],
+    )
+
+
+# ── staff ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _staff_member_row(member: StaffMember) -> Row:
+    return {
+        "id": member.id,
+        "email": member.email,
+        "name": member.name,
+        "password_hash": member.password_hash,
+        "created_at": member.created_at,
+        "disabled_at": member.disabled_at,
+        "version": member.version,
+    }
+
+
+def _staff_member(row: Stored) -> StaffMember:
+    return StaffMember(
+        id=row["id"],
+        email=row["email"],
+        name=row["name"],
+        password_hash=row["password_hash"],
+        created_at=row["created_at"],
+        disabled_at=row["disabled_at"],
+        version=row["version"],
+    )
+
+
+def _staff_session_row(session: StaffSession) -> Row:
+    return {
+        "id": session.id,
+        "member_id": session.member,
+        "created_at": session.created_at,
+        "expires_at": session.expires_at,
+        "revoked_at": session.revoked_at,
+        "version": session.version,
+    }
+
+
+def _staff_session(row: Stored) -> StaffSession:
+    return StaffSession(
+        id=row["id"],
+        member=row["member_id"],
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
+        version=row["version"],
     )

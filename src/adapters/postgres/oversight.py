@@ -1,4 +1,4 @@
-"""What staff see: jobs and attempts of all merchants, in the order of the primary key.
+"""What staff see: merchants, jobs and attempts of all of them in the order of the primary key, and who the staff are.
 
 A list of another state than those that wait for a person has no index, and looks at so many rows at a time. A single
 attempt is found by its id, a single job at each merchant.
@@ -6,25 +6,29 @@ attempt is found by its id, a single job at each merchant.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, and_, any_, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, RowMapping, Table, and_, any_, func, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
-from adapters.postgres.mapping import Kind, Kinds
-from adapters.postgres.tables import attempts, jobs, merchants
+from adapters.postgres.lookups import is_storable
+from adapters.postgres.mapping import Kind, Kinds, Row
+from adapters.postgres.tables import attempts, jobs, merchants, staff_members, staff_sessions
 from adapters.postgres.views import audit_listing
 from payments_core.attempt import Attempt, AttemptState
 from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
-from payments_core.ids import AttemptId, JobId, MerchantId
+from payments_core.ids import AttemptId, JobId, MerchantId, StaffSessionId
 from payments_core.job import Job, JobState
+from payments_core.merchant import Merchant
 from payments_core.page import Slice
-from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, JobFilter, MerchantFilter, StaffSessionHolder, Window
+from payments_core.staff_member import StaffMember
+from payments_core.values import lower_ascii
 
 T = TypeVar("T")
 
@@ -38,6 +42,52 @@ class PostgresOversight:
     def __init__(self, single: AsyncEngine, kinds: Kinds) -> None:
         self._single: Final = single
         self._kinds: Final = kinds
+
+    async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
+        """List merchants."""
+        filters: list[Filter] = []
+        if filter.text is not None and filter.id is None:
+            filters.append(_contains(filter.text))
+        if filter.suspended is not None:
+            filters.append(_is_suspended(filter.suspended))
+        within = [] if filter.id is None else [merchants.c.id == filter.id]
+        listing = Listing(kind=self._kinds.merchants, key=merchants.c.id, within=within, filters=filters)
+        with translated():
+            async with self._single.connect() as connection:
+                return await read_slice(connection, listing, window)
+
+    async def merchant(self, id: MerchantId, /) -> Merchant:
+        """Return the merchant, or raise NotFound."""
+        if not is_storable((id,)):
+            raise NotFound(NOTHING)
+        return await self._one(self._kinds.merchants, merchants.c.id == id)
+
+    async def staff_members(self, *, limit: int) -> Sequence[StaffMember]:
+        """Return up to `limit` of the staff."""
+        oldest_first = select(staff_members).order_by(staff_members.c.id).limit(limit)
+        with translated():
+            async with self._single.connect() as connection:
+                rows = (await connection.execute(oldest_first)).mappings().all()
+        return [self._kinds.staff_members.of_row(row) for row in rows]
+
+    async def staff_session(self, id: StaffSessionId, /) -> StaffSessionHolder | None:
+        """Return the session with its member, if there is one."""
+        if not is_storable((id,)):
+            return None
+        found = (
+            select(*_labelled(staff_members), *_labelled(staff_sessions))
+            .join_from(staff_sessions, staff_members, staff_sessions.c.member_id == staff_members.c.id)
+            .where(staff_sessions.c.id == id)
+        )
+        with translated():
+            async with self._single.connect() as connection:
+                row = (await connection.execute(found)).mappings().first()
+        if row is None:
+            return None
+        return StaffSessionHolder(
+            session=self._kinds.staff_sessions.of_row(_part(row, staff_sessions)),
+            member=self._kinds.staff_members.of_row(_part(row, staff_members)),
+        )
 
     async def jobs(self, window: Window, filter: JobFilter, /, *, at: datetime) -> Slice[Job]:
         """List jobs by what they wait for at that time."""
@@ -112,6 +162,30 @@ class PostgresAuditLog:
         with translated():
             async with self._single.connect() as connection:
                 await connection.execute(insert(kind.table).values(kind.to_row(entry)))
+
+
+def _labelled(table: Table) -> Iterable[ColumnElement[Any]]:
+    """Return the columns of a table, each under a name that no other table has."""
+    return (column.label(f"{table.name} {column.name}") for column in table.c)
+
+
+def _part(row: RowMapping, table: Table) -> Row:
+    return {column.name: row[f"{table.name} {column.name}"] for column in table.c}
+
+
+def _contains(text: str) -> Filter:
+    """Tell whose e-mail address or name has the text somewhere, A to Z in either case."""
+    part = lower_ascii(text)
+
+    def condition(rows: FromClause) -> ColumnElement[bool]:
+        # Of the locale "C", `lower` changes A to Z alone.
+        return or_(*(func.strpos(func.lower(column.collate("C")), part) > 0 for column in (rows.c.email, rows.c.name)))
+
+    return condition
+
+
+def _is_suspended(suspended: bool) -> Filter:
+    return lambda rows: rows.c.suspended_at.is_not(None) if suspended else rows.c.suspended_at.is_(None)
 
 
 def _in_state(state: JobState, at: datetime) -> Filter:

@@ -177,6 +177,9 @@ def _looks(*, patient: bool) -> Looks:
     versions = {table.name: _versions(table) for table in _VERSIONED}
     # Claims move deliveries without the counter of their merchant: these are kept from them until the commit has ended.
     versions["deliveries"] = _locked(versions["deliveries"], tables.deliveries, patient=patient)
+    # What is staff's is under no counter: its rows are locked themselves.
+    for table in (tables.staff_members, tables.staff_sessions):
+        versions[table.name] = _locked(versions[table.name], table, patient=patient)
     leases = _locked(_leases(), tables.jobs, patient=patient)
     return Looks(counters=_counters(patient=patient), versions=versions, leases=leases)
 
@@ -185,7 +188,7 @@ WAITING: Final = _looks(patient=True)
 """Those that wait for whoever else holds a row."""
 PASSING_OVER: Final = _looks(patient=False)
 """Those that bring no row that anybody else holds."""
-LOCKED: Final = frozenset({tables.deliveries.name, tables.jobs.name})
+LOCKED: Final = frozenset({tables.deliveries.name, tables.jobs.name, *tables.OF_STAFF})
 """The tables whose rows they lock, beside the counters."""
 
 

@@ -1,9 +1,10 @@
 """The one home of the tables.
 
 They live in a schema of their own, so that they can be installed next to somebody else's. Each primary key begins with
-`merchant_id` where the rows belong to a merchant: this is what they would be distributed by. Three things are unique
-over all merchants: e-mail addresses and digests of API keys, which would need a reference table each then, and digests
-of refresh tokens, which would carry their merchant instead (`docs/scaling.md`).
+`merchant_id` where the rows belong to a merchant: this is what they would be distributed by. The accounts and sessions
+of staff are no merchant's, and few: they would stay whole (OF_STAFF). Three things are unique over all merchants:
+e-mail addresses and digests of API keys, which would need a reference table each then, and digests of refresh tokens,
+which would carry their merchant instead (`docs/scaling.md`).
 
 Ids and keys compare by their bytes (`COLLATE "C"`): `ORDER BY id` agrees with Python and with the time in the id.
 
@@ -554,3 +555,41 @@ audit_entries: Final = Table(
 # What staff see of all merchants. An index on `id` itself the planner would take for the list of one merchant, too, and
 # pass over all others' entries.
 Index("ix_audit_entries_overall", audit_entries.c.overall_id)
+
+# Whoever runs the service: few, and no merchant's.
+staff_members: Final = Table(
+    "staff_members",
+    metadata,
+    _key("id"),
+    _key("email"),
+    _text("name"),
+    _text("password_hash"),
+    _time("created_at"),
+    _time("disabled_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("id"),
+    UniqueConstraint("email", name="uq_staff_members_email"),
+)
+
+staff_sessions: Final = Table(
+    "staff_sessions",
+    metadata,
+    _key("id"),
+    _key("member_id"),
+    _time("created_at"),
+    _time("expires_at"),
+    _time("revoked_at", nullable=True),
+    _count("version"),
+    PrimaryKeyConstraint("id"),
+    ForeignKeyConstraint(["member_id"], [f"{SCHEMA}.staff_members.id"]),
+)
+Index(
+    "ix_staff_sessions_valid",
+    staff_sessions.c.member_id,
+    staff_sessions.c.expires_at,
+    postgresql_where=staff_sessions.c.revoked_at.is_(None),
+)
+# Expired ones are found by it and removed.
+Index("ix_staff_sessions_expires_at", staff_sessions.c.expires_at)
+OF_STAFF: Final = frozenset({staff_members.name, staff_sessions.name})
+"""The tables whose rows are no merchant's: small, and whole on one server."""

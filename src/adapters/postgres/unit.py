@@ -30,12 +30,15 @@ from payments_core.ids import (
     PaymentKeyId,
     RefundId,
     SessionId,
+    StaffId,
+    StaffSessionId,
     TransactionId,
 )
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
 from payments_core.ports import Versioned
 from payments_core.refund import Refund
+from payments_core.staff_member import StaffMember, StaffSession
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
@@ -291,6 +294,32 @@ class PostgresAuditEntries(Part[AuditEntry]):
     """Entries of the audit log of a unit."""
 
 
+class PostgresStaffMembers(Part[StaffMember]):
+    """Staff of a unit."""
+
+    async def get(self, id: StaffId, /) -> StaffMember:
+        return await self._get(id)
+
+    async def by_email(self, email: str, /) -> StaffMember | None:
+        return await self._by(("email",), (email,), keep=lambda member: member.email == email)
+
+
+class PostgresStaffSessions(Part[StaffSession]):
+    """Sessions of staff of a unit."""
+
+    async def get(self, id: StaffSessionId, /) -> StaffSession:
+        return await self._get(id)
+
+    async def valid_of(self, member: StaffId, /, *, at: datetime) -> Sequence[StaffSession]:
+        columns = self._columns
+        return await self._where(
+            columns.member_id == member,
+            columns.revoked_at.is_(None),
+            columns.expires_at > at,
+            keep=lambda session: session.member == member and session.is_valid(at),
+        )
+
+
 class PostgresUnit:
     """A unit of work; its store commits `changes` when the block ends. Each part is made when it is first used."""
 
@@ -355,6 +384,14 @@ class PostgresUnit:
     @property
     def audit(self) -> PostgresAuditEntries:
         return self._part(PostgresAuditEntries, self._kinds.audit_entries)
+
+    @property
+    def staff_members(self) -> PostgresStaffMembers:
+        return self._part(PostgresStaffMembers, self._kinds.staff_members)
+
+    @property
+    def staff_sessions(self) -> PostgresStaffSessions:
+        return self._part(PostgresStaffSessions, self._kinds.staff_sessions)
 
     def _part(self, part: type[P], kind: Kind[Any]) -> P:
         made = self._parts.get(part)

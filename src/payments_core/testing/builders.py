@@ -29,6 +29,8 @@ from payments_core.ids import (
     PaymentKeyId,
     RefundId,
     SessionId,
+    StaffId,
+    StaffSessionId,
     TransactionId,
 )
 from payments_core.job import Job, JobKind
@@ -36,6 +38,7 @@ from payments_core.merchant import ALL_SCOPES, ApiKey, ApiKeyKind, Merchant, Pay
 from payments_core.money import Money, currency
 from payments_core.ports import Room
 from payments_core.refund import Refund, RefundStatus
+from payments_core.staff_member import STAFF_SESSION_LIFETIME, StaffMember, StaffSession
 from payments_core.transaction import Status, Transaction
 from payments_core.webhook import Endpoint, make_secret
 
@@ -266,6 +269,30 @@ def a_record(merchant: Merchant, *, key: str = "order-1", livemode: bool = False
         resource=moment.id("txn"),
         created_at=moment.now,
         expires_at=moment.now + KEPT,
+    )
+
+
+def a_staff_member(*, email: str | None = None, at: datetime | None = None) -> StaffMember:
+    """Return one of the staff with an address that no other has."""
+    moment = a_moment(at)
+    id = StaffId(moment.id("stf"))
+    return StaffMember(
+        id=id,
+        email=email or f"{id.lower()}@example.com",
+        name="Ada",
+        password_hash="$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA",
+        created_at=moment.now,
+    )
+
+
+def a_staff_session(member: StaffMember, *, at: datetime | None = None) -> StaffSession:
+    """Return a session that is valid at NOW."""
+    moment = a_moment(at)
+    return StaffSession(
+        id=StaffSessionId(moment.id("sss")),
+        member=member.id,
+        created_at=moment.now,
+        expires_at=max(moment.now, NOW) + STAFF_SESSION_LIFETIME,
     )
 
 

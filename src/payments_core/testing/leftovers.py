@@ -16,7 +16,15 @@ from payments_core.errors import NotFound
 from payments_core.idempotency import Record
 from payments_core.merchant import RefreshToken, Session
 from payments_core.ports import Leftovers
-from payments_core.testing.builders import DAY, NOW, a_record, a_refresh_token, a_session
+from payments_core.testing.builders import (
+    DAY,
+    NOW,
+    a_record,
+    a_refresh_token,
+    a_session,
+    a_staff_member,
+    a_staff_session,
+)
 from payments_core.testing.subject import Shop, Store, open_shop, put, stored
 
 MICROSECOND: Final = timedelta(microseconds=1)
@@ -117,3 +125,14 @@ class LeftoversContract:
         before = await store.revision(shop.merchant.id)
         assert await leftovers.remove(expired_before=NOW, limit=100) == 4
         assert await store.revision(shop.merchant.id) == before
+
+    async def test_sessions_of_staff_that_ended_go(self, store: Store, leftovers: Leftovers) -> None:
+        member = a_staff_member()
+        ended, just_then = (replace(a_staff_session(member), expires_at=NOW - wait) for wait in (MICROSECOND, DAY * 0))
+        async with store.begin() as work:
+            work.staff_members.add(member)
+            work.staff_sessions.add(ended)
+            work.staff_sessions.add(just_then)
+        assert await leftovers.remove(expired_before=NOW, limit=100) == 1
+        assert await store.oversight.staff_session(ended.id) is None
+        assert await store.oversight.staff_session(just_then.id) is not None

@@ -17,7 +17,7 @@ from payments_core.errors import NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId
 from payments_core.job import FAILURES_MAX, Job, JobState
 from payments_core.page import Position
-from payments_core.ports import AttemptFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, JobFilter, MerchantFilter, Window
 from payments_core.testing.builders import (
     DAY,
     NEVER_STORED,
@@ -214,6 +214,59 @@ class OversightContract:
             await store.oversight.job(done.id)
         assert not await _job_ids(store, JobFilter(state=JobState.LEASED))
 
+    # ── merchants
+
+    async def test_merchants_are_listed_the_newest_first_and_both_ways(self, store: Store) -> None:
+        merchants = [a_merchant() for _ in range(5)]
+        await put(store, *merchants)
+        newest_first = [one.id for one in merchants[::-1]]
+        assert await _merchant_ids(store, MerchantFilter()) == newest_first
+        place = Position(key=newest_first[3], backwards=True)
+        back = await store.oversight.merchants(Window(limit=2, position=place), MerchantFilter())
+        assert [one.id for one in back.items] == newest_first[1:3]
+
+    async def test_a_merchant_is_found_by_its_id_and_by_a_part_of_its_address_or_name(self, store: Store) -> None:
+        first = replace(a_merchant(email="zoë@corner-shop.example"), name="Größe 100% _b\\x")
+        second = replace(a_merchant(email="bob@shop.example"), name=None)
+        await put(store, first, second)
+        for text, wanted in (
+            (first.id, [first]),
+            (first.id[:-1], []),
+            ("mer_" + "0" * 26, []),
+            ("SHOP.example", [second, first]),
+            ("corner", [first]),
+            ("oË@", []),
+            ("oë@", [first]),
+            ("grö", [first]),
+            ("GRÖ", []),
+            ("%", [first]),
+            ("_", [first]),
+            ("_B\\", [first]),
+            ("b%", []),
+            ("o_b", []),
+        ):
+            assert await _merchant_ids(store, MerchantFilter(text=text)) == [one.id for one in wanted], text
+
+    async def test_suspended_merchants_are_told_from_others(self, store: Store) -> None:
+        active, suspended = a_merchant(), replace(a_merchant(), suspended_at=NOW)
+        await put(store, active, suspended)
+        assert await _merchant_ids(store, MerchantFilter(suspended=True)) == [suspended.id]
+        assert await _merchant_ids(store, MerchantFilter(suspended=False)) == [active.id]
+        assert await _merchant_ids(store, MerchantFilter(text=active.id, suspended=True)) == []
+
+    async def test_a_merchant_is_read_by_its_id(self, store: Store) -> None:
+        merchant = a_merchant()
+        await put(store, merchant)
+        assert await store.oversight.merchant(merchant.id) == replace(merchant, version=1)
+        for id in (a_merchant().id, *NEVER_STORED):
+            with pytest.raises(NotFound):
+                await store.oversight.merchant(MerchantId(id))
+
 
 def _key(job: Job) -> str:
     return f"{job.merchant}/{job.id}"
+
+
+async def _merchant_ids(store: Store, filter: MerchantFilter) -> Sequence[MerchantId]:
+    found = await read_all(lambda window: store.oversight.merchants(window, filter), limit=2)
+    return [one.id for one in found]

@@ -19,6 +19,7 @@ from payments_core.testing.audit import AuditContract
 from payments_core.testing.deliveries import DeliveriesContract
 from payments_core.testing.jobs import JobsContract
 from payments_core.testing.round_trips import RoundTripsContract
+from payments_core.testing.staff import StaffContract
 from payments_core.testing.subject import Store
 from payments_core.testing.uniqueness import UniquenessContract
 from payments_core.testing.units import UnitsContract
@@ -32,6 +33,7 @@ class StoreContract(
     DeliveriesContract,
     JobsContract,
     AuditContract,
+    StaffContract,
 ):
     """Adapters supply `store`."""
 
