@@ -47,6 +47,13 @@ class Action(StrEnum):
     WEBHOOK_SECRET_ROTATED = "webhook.secret_rotated"  # noqa: S105 - a name, not a secret
     TRANSACTION_CANCELED = "transaction.canceled"
     REFUND_MADE = "refund.made"
+    MERCHANT_SUSPENDED = "merchant.suspended"
+    MERCHANT_UNSUSPENDED = "merchant.unsuspended"
+    MERCHANT_SEEN = "merchant.seen"
+    MERCHANTS_LISTED = "merchants.listed"
+    STAFF_MADE = "staff.made"
+    STAFF_DISABLED = "staff.disabled"
+    STAFF_LISTED = "staff.listed"
     JOBS_LISTED = "jobs.listed"
     ATTEMPTS_LISTED = "attempts.listed"
     AUDIT_LISTED = "audit.listed"

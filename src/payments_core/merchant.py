@@ -48,6 +48,7 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES: Final = frozenset(Scope)
+READING_SCOPES: Final = frozenset(scope for scope in Scope if scope.endswith(":read"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,14 @@ class Merchant:
     def change_password(self, password_hash: str) -> Merchant:
         """Return the merchant with another password."""
         return replace(self, password_hash=password_hash)
+
+    def suspend(self, at: datetime) -> Merchant:
+        """Return the merchant that takes no payments; one that is suspended already stays as it is."""
+        return self if self.suspended_at is not None else replace(self, suspended_at=at)
+
+    def unsuspend(self) -> Merchant:
+        """Return the merchant that takes payments again."""
+        return replace(self, suspended_at=None)
 
 
 class ApiKeyKind(StrEnum):
@@ -173,6 +182,8 @@ class CredentialKind(StrEnum):
     CONSOLE = "console"
     """A sign-in to the console."""
     TRUSTED = "trusted"
+    STAFF = "staff"
+    """One of the staff who looks at what is the merchant's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

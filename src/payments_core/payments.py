@@ -129,7 +129,11 @@ class Payments:
         self.authenticator = Authenticator(credentials=ports.credentials, tokens=ports.tokens, clock=ports.clock)
         self.read = Reader(views=ports.views, clock=ports.clock)
         self.processor = Processor(
-            units=self._units, clock=ports.clock, gateways=ports.gateways, lookups=ports.schedules.lookups
+            units=self._units,
+            clock=ports.clock,
+            gateways=ports.gateways,
+            lookups=ports.schedules.lookups,
+            recent=self._recent,
         )
         self.staff = Staff(
             units=self._units,

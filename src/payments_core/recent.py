@@ -36,11 +36,20 @@ class Recent:
 
     def note(self, merchant: Merchant, key: PaymentKey) -> None:
         """Remember an active merchant and an active payment key of it."""
-        self._merchants[merchant.id] = merchant
-        self._merchants.move_to_end(merchant.id)
+        self.note_merchant(merchant)
         at: _Key = (key.merchant, key.livemode, key.key)
         self._keys[at] = key
         self._keys.move_to_end(at)
-        for noted in (self._merchants, self._keys):
-            if len(noted) > self._entries_max:
-                noted.popitem(last=False)
+        if len(self._keys) > self._entries_max:
+            self._keys.popitem(last=False)
+
+    def note_merchant(self, merchant: Merchant) -> None:
+        """Remember an active merchant."""
+        self._merchants[merchant.id] = merchant
+        self._merchants.move_to_end(merchant.id)
+        if len(self._merchants) > self._entries_max:
+            self._merchants.popitem(last=False)
+
+    def forget_merchant(self, id: MerchantId) -> None:
+        """Remember a merchant no longer: it is not active."""
+        self._merchants.pop(id, None)

@@ -128,6 +128,13 @@ DEEDS: Final[dict[Action, Deed]] = {
 }
 OF_STAFF: Final = {
     Action.PASSWORD_RESET,
+    Action.MERCHANT_SUSPENDED,
+    Action.MERCHANT_UNSUSPENDED,
+    Action.MERCHANT_SEEN,
+    Action.MERCHANTS_LISTED,
+    Action.STAFF_MADE,
+    Action.STAFF_DISABLED,
+    Action.STAFF_LISTED,
     Action.JOBS_LISTED,
     Action.ATTEMPTS_LISTED,
     Action.AUDIT_LISTED,
@@ -138,7 +145,7 @@ OF_STAFF: Final = {
     Action.ATTEMPT_RESOLVED,
     Action.SECRETS_RESEALED,
 }
-"""What merchants cannot do; tests/unit/test_staff.py has these."""
+"""What merchants cannot do; tests/unit/test_staff.py, test_staff_accounts.py and test_suspension.py have these."""
 
 
 async def _on_new_key(shop: Shop, method: str, rest: str) -> Any:

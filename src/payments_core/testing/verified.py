@@ -173,7 +173,9 @@ class VerifiedShop:
 
     async def work(self) -> None:
         """Do what is due now, and what follows from it."""
-        processor = Processor(units=self.units, clock=self, gateways={False: self.gateway}, lookups=LOOKUP_SCHEDULE)
+        processor = Processor(
+            units=self.units, clock=self, gateways={False: self.gateway}, lookups=LOOKUP_SCHEDULE, recent=Recent()
+        )
         for _ in range(ROUNDS_MAX):
             claims = self.store.claims
             jobs = await claims.claim_jobs(at=self.at, limit=CLAIM_BATCH_MAX, lease=LEASE)

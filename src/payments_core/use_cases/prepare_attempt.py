@@ -10,10 +10,13 @@ from payments_core.errors import LeaseLost
 from payments_core.ids import AttemptId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
 from payments_core.ports import UnitOfWork
+from payments_core.recent import Recent
 from payments_core.refund import RefundStatus
 from payments_core.transaction import Failure, Status
 from payments_core.use_cases.record_event import record_transaction_event
+from payments_core.use_cases.require_active import is_suspended
 from payments_core.use_cases.settle_refund import fail_refund
+from payments_core.use_cases.suspend_merchant import cancel_of_suspended
 
 CHARGE_GONE: Final = Failure(
     code="transaction_not_refundable", message="The transaction turned out not to have succeeded."
@@ -33,10 +36,11 @@ class Prepared:
     charge_gone: bool = False
 
 
-async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prepared | None:
+async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job, recent: Recent) -> Prepared | None:
     """Return the attempt to make or to look up, or None where nothing is left to do (the job is done then).
 
-    It is made at the gateway for which the payment was accepted. Raises LeaseLost where the job is another's.
+    It is made at the gateway for which the payment was accepted; where its merchant is suspended, the payment is
+    canceled instead. Raises LeaseLost where the job is another's.
     """
     subject = TransactionId(job.subject) if job.kind is JobKind.CHARGE else RefundId(job.subject)
     work.jobs.expect(job)
@@ -47,7 +51,7 @@ async def prepare_attempt(work: UnitOfWork, moment: Moment, *, job: Job) -> Prep
             return None
         return Prepared(attempt=attempt, charge_gone=await _charge_is_gone(work, job, attempt))
     if job.kind is JobKind.CHARGE:
-        return await _prepare_charge(work, moment, job)
+        return await _prepare_charge(work, moment, job, recent)
     return await _prepare_refund(work, moment, job)
 
 
@@ -72,9 +76,13 @@ async def _charge_is_gone(work: UnitOfWork, job: Job, attempt: Attempt) -> bool:
     return transaction.status is not Status.SUCCEEDED
 
 
-async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job) -> Prepared | None:
+async def _prepare_charge(work: UnitOfWork, moment: Moment, job: Job, recent: Recent) -> Prepared | None:
     transaction = await work.transactions.get(job.merchant, job.livemode, TransactionId(job.subject))
     if transaction.status is not Status.PENDING:
+        work.jobs.done(job)
+        return None
+    if await is_suspended(work, moment, job.merchant, recent):
+        cancel_of_suspended(work, moment, transaction, request_id=job.request_id)
         work.jobs.done(job)
         return None
     processing, fact = transaction.process(at=moment.now)

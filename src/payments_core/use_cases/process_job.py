@@ -22,6 +22,7 @@ from payments_core.gateway import Capabilities, Declined, Misconfigured, NotSeen
 from payments_core.ids import Moment
 from payments_core.job import Job
 from payments_core.ports import Clock, Gateway, UnitOfWork
+from payments_core.recent import Recent
 from payments_core.units import Behind, Units, turn_at
 from payments_core.use_cases.prepare_attempt import CHARGE_GONE, Prepared, note_call, prepare_attempt
 from payments_core.use_cases.settle_attempt import settle_attempt
@@ -45,12 +46,16 @@ class GatewayMisconfigured(PaymentsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """Does jobs. `gateways` has one for each mode that is open; `lookups` is the schedule of look-ups."""
+    """Does jobs. `gateways` has one for each mode that is open; `lookups` is the schedule of look-ups.
+
+    `recent` spares it reading merchants that are active.
+    """
 
     units: Units
     clock: Clock
     gateways: Mapping[bool, Gateway]
     lookups: Sequence[timedelta]
+    recent: Recent
 
     async def process(self, job: Job) -> None:
         """Do what the job says, as far as it can be done now; an unforeseen error makes it due again with backoff.
@@ -75,7 +80,7 @@ class Processor:
         gateway = self.gateways.get(job.livemode)
         if gateway is None:
             raise GatewayMisconfigured("there is no gateway for live mode")
-        prepare = partial(prepare_attempt, job=job)
+        prepare = partial(prepare_attempt, job=job, recent=self.recent)
         prepared = await self.units.run_behind(prepare, of=Behind.JOBS, on=turn_at(job.merchant, "job", job.id))
         if prepared is None:
             return
