@@ -204,7 +204,7 @@ OF_STAFF_ALONE: Final = frozenset({"by", "note"})
 
 
 def audit_entry(entry: AuditEntry) -> JsonObject:
-    """Describe an entry of the audit log to its merchant: that it was staff, and not who of them."""
+    """Describe an entry of the audit log to its merchant: that it was staff, and not who of them, nor from where."""
     by_staff = entry.actor.kind == ActorKind.STAFF
     return {
         "id": entry.id,
@@ -212,8 +212,8 @@ def audit_entry(entry: AuditEntry) -> JsonObject:
         "at": format_time(entry.at),
         "action": str(entry.action),
         "actor": {"kind": str(entry.actor.kind), "id": None if by_staff else entry.actor.id},
-        "address": entry.address,
-        "request_id": entry.request_id,
+        "address": None if by_staff else entry.address,
+        "request_id": None if by_staff else entry.request_id,
         "subject": entry.subject,
         "detail": {name: value for name, value in entry.detail.items() if not (by_staff and name in OF_STAFF_ALONE)},
     }

@@ -1,4 +1,4 @@
-"""Jobs and attempts as plain values, for staff: merchants never see these."""
+"""Merchants, jobs, attempts and staff as plain values, for staff: merchants never see these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
 from payments_core.describe import JsonObject
 from payments_core.job import Job
+from payments_core.merchant import Merchant
 from payments_core.staff import Matter
+from payments_core.staff_member import StaffMember
 from payments_core.transaction import Transaction
 from payments_core.values import format_time
 
@@ -22,6 +24,22 @@ def audit_entry(entry: AuditEntry) -> JsonObject:
         **describe.audit_entry(entry),
         "actor": actor,
         "detail": dict(entry.detail),
+    }
+
+
+def merchant(merchant: Merchant) -> JsonObject:
+    """Describe a merchant."""
+    return {**describe.merchant(merchant), "suspended_at": _time(merchant.suspended_at)}
+
+
+def staff_member(member: StaffMember) -> JsonObject:
+    """Describe one of the staff."""
+    return {
+        "id": member.id,
+        "email": member.email,
+        "name": member.name,
+        "created_at": format_time(member.created_at),
+        "disabled_at": _time(member.disabled_at),
     }
 
 

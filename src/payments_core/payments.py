@@ -141,6 +141,7 @@ class Payments:
             audit=ports.audit,
             passwords=ports.passwords,
             credentials=ports.credentials,
+            guesses=self._guesses,
             doorbell=ports.doorbell,
             clock=ports.clock,
         )

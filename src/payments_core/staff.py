@@ -6,41 +6,31 @@ Whoever calls this is trusted with every merchant's payments: commands on the ma
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from payments_core.attempt import Attempt
-from payments_core.audit import NAME_LENGTH_MAX, NO_DETAIL, Action, AuditEntry
-from payments_core.checks import Faults
+from payments_core.audit import Action, AuditEntry
 from payments_core.errors import Conflict, LeaseLost, NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
-from payments_core.merchant import Merchant
 from payments_core.page import Slice
 from payments_core.ports import (
     AttemptFilter,
     AuditFilter,
-    AuditLog,
-    Clock,
-    Credentials,
-    Doorbell,
     JobFilter,
-    Oversight,
-    Passwords,
     UnitOfWork,
     Window,
 )
 from payments_core.refund import Refund
+from payments_core.staff_accounts import StaffAccounts
+from payments_core.staff_merchants import StaffMerchants
 from payments_core.transaction import Transaction
-from payments_core.units import Units, turn_at
-from payments_core.use_cases.change_password import reset_password
-from payments_core.use_cases.record_audit import audit_entry, staff
-from payments_core.use_cases.register_merchant import check_new_password, normal_email
+from payments_core.units import turn_at
 from payments_core.use_cases.resolve_attempt import Resolve, Resolved, check_resolution, resolve_attempt
 from payments_core.use_cases.revive_job import revive_job
-from payments_core.values import Json
 
 T = TypeVar("T")
 
@@ -56,28 +46,13 @@ class Matter:
     attempt: Attempt | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Staff:
-    """Looks after jobs, attempts and accounts, in the name of one of the staff, which the audit log keeps.
+class Staff(StaffAccounts, StaffMerchants):
+    """Looks after merchants, jobs, attempts and accounts, in the name of one of the staff, which the audit log keeps.
 
     Lists are those of `payments_core.ports.Oversight`.
     """
 
-    units: Units
-    oversight: Oversight
-    audit: AuditLog
-    passwords: Passwords
-    credentials: Credentials
-    doorbell: Doorbell
-    clock: Clock
-    name: str = "staff"
-
-    def named(self, name: str) -> Staff:
-        """Return the same in the name of somebody: one line of at most NAME_LENGTH_MAX characters. Raises Invalid."""
-        faults = Faults()
-        faults.line("name", name, longest=NAME_LENGTH_MAX)
-        faults.raise_if_any()
-        return replace(self, name=name)
+    __slots__ = ()
 
     async def jobs(self, window: Window, filter: JobFilter) -> Slice[Job]:
         """List jobs by what they wait for now."""
@@ -109,7 +84,7 @@ class Staff:
         Raises NotFound, Conflict (`job_not_dead`).
         """
         job = await self.oversight.job(id)
-        act = partial(revive_job, merchant=job.merchant, id=id, by=staff(self.name))
+        act = partial(revive_job, merchant=job.merchant, id=id, by=self.who, origin=self.origin)
         try:
             revived = await self.units.run(act, on=turn_at(job.merchant, "job", id))
         except LeaseLost:
@@ -126,8 +101,9 @@ class Staff:
         """
         check_resolution(command)
         attempt = await self.oversight.attempt(id)
-        who = staff(self.name)
-        act = partial(resolve_attempt, merchant=attempt.merchant, id=id, command=command, who=who)
+        act = partial(
+            resolve_attempt, merchant=attempt.merchant, id=id, command=command, who=self.who, origin=self.origin
+        )
         resolved = await self.units.run(act, on=turn_at(attempt.merchant, "transaction", attempt.transaction))
         if resolved.changed:
             self.doorbell.ring()
@@ -140,45 +116,6 @@ class Staff:
         # Behind the look, which would show nothing but itself first.
         await self._note_list(Action.AUDIT_LISTED, window, merchant)
         return found
-
-    async def reset_password(self, email: str, password: str) -> Merchant:
-        """Give the account with this address a new password and end its sessions; its API keys stay.
-
-        Raises Invalid (`password`), NotFound, Unavailable.
-        """
-        check_new_password("password", password, self.passwords)
-        password_hash = await self.passwords.hash(password)
-        act = partial(reset_password, email=normal_email(email), password_hash=password_hash, by=staff(self.name))
-        merchant = await self.units.run(act)
-        self.credentials.forget(merchant.id)
-        _log.info("the password of %s was reset", merchant.id)
-        return merchant
-
-    async def note(self, action: Action, detail: Mapping[str, Json] = NO_DETAIL) -> None:
-        """Keep that somebody did what concerns the whole installation and no use case does. Raises Unavailable."""
-        await self._append(action, merchant=None, detail=detail)
-
-    async def _note_list(self, action: Action, window: Window, merchant: MerchantId | None) -> None:
-        """Keep that a list was looked at: once, however many pages of it."""
-        if window.position is None:
-            await self._append(action, merchant=merchant)
-
-    async def _note(self, action: Action, merchant: MerchantId, subject: str, *, livemode: bool) -> None:
-        """Keep that somebody of the staff looked at what is a merchant's."""
-        await self._append(action, merchant=merchant, subject=subject, livemode=livemode)
-
-    async def _append(
-        self,
-        action: Action,
-        *,
-        merchant: MerchantId | None,
-        subject: str | None = None,
-        livemode: bool | None = None,
-        detail: Mapping[str, Json] = NO_DETAIL,
-    ) -> None:
-        moment, who = self.units.moment(), staff(self.name)
-        entry = audit_entry(moment, action, who, merchant=merchant, subject=subject, livemode=livemode, detail=detail)
-        await self.audit.append(entry)
 
     async def _matter(
         self, merchant: MerchantId, livemode: bool, transaction_id: TransactionId | None, refund_id: RefundId | None

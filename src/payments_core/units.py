@@ -72,6 +72,7 @@ class Answer:
 
 _TAKEN: Final = {
     Unique.MERCHANT_EMAIL: ("email_taken", "An account with this e-mail address exists already."),
+    Unique.STAFF_EMAIL: ("email_taken", "Somebody of the staff has this e-mail address already."),
     Unique.TRANSACTION_REFERENCE: ("reference_taken", "Another transaction has this reference."),
 }
 

@@ -343,7 +343,7 @@ def codes_in_the_core() -> set[str]:
 DEFECTS = frozenset({"refund_state", "transaction_state"})
 """Codes of the core for steps that no call asks for: they can only come from a defect, and are `internal_error`."""
 
-STAFF = frozenset({"attempt_closed", "attempt_open", "job_not_dead"})
+STAFF = frozenset({"attempt_closed", "attempt_open", "job_not_dead", "staff_member_disabled", "too_many_staff_members"})
 """Codes of what only staff ask for, which no route leads to."""
 
 

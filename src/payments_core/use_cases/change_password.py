@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from payments_core.audit import Action, Actor, AuditEntry, actor_of, origin_of
+from payments_core.audit import Action, Actor, AuditEntry, Origin, actor_of, origin_of
 from payments_core.errors import NotFound
 from payments_core.ids import MerchantId, Moment
 from payments_core.merchant import Caller, Merchant
@@ -32,14 +32,16 @@ async def change_password(
     record_deed(work, moment, Action.PASSWORD_CHANGED, caller, of_account=True)
 
 
-async def reset_password(work: UnitOfWork, moment: Moment, *, email: str, password_hash: str, by: Actor) -> Merchant:
+async def reset_password(
+    work: UnitOfWork, moment: Moment, *, email: str, password_hash: str, by: Actor, origin: Origin
+) -> Merchant:
     """Give the merchant with this address a new password without the old one, and end all sessions. Raises NotFound."""
     found = await work.merchants.by_email(email)
     if found is None:
         raise NotFound("There is no merchant with this e-mail address.")
     merchant = await hold_account(work, found.id)
     await _replace(work, moment, merchant, password_hash)
-    work.audit.add(audit_entry(moment, Action.PASSWORD_RESET, by, merchant=merchant.id))
+    work.audit.add(audit_entry(moment, Action.PASSWORD_RESET, by, merchant=merchant.id, origin=origin))
     return merchant
 
 

@@ -50,13 +50,17 @@ def check_password(faults: Faults, field: str, password: str, passwords: Passwor
     faults.text(field, password, longest=len(password), shortest=0)
 
 
+def check_email(faults: Faults, email: str, *, longest: int) -> None:
+    """Note what is wrong with an e-mail address in its normal form."""
+    if len(email) > longest or not _EMAIL.fullmatch(email):
+        faults.add("email", "malformed", f"Must be an e-mail address of at most {longest} characters.")
+    faults.text("email", email, longest=len(email), shortest=0)
+
+
 def check_registration(command: Register, passwords: Passwords) -> None:
     """Raise Invalid with all that is wrong with a registration."""
     faults = Faults()
-    email = normal_email(command.email)
-    if len(email) > EMAIL_LENGTH_MAX or not _EMAIL.fullmatch(email):
-        faults.add("email", "malformed", f"Must be an e-mail address of at most {EMAIL_LENGTH_MAX} characters.")
-    faults.text("email", email, longest=len(email), shortest=0)
+    check_email(faults, normal_email(command.email), longest=EMAIL_LENGTH_MAX)
     check_password(faults, "password", command.password, passwords)
     faults.text("name", command.name, longest=NAME_LENGTH_MAX)
     faults.raise_if_any()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from payments_core.attempt import SAID_BY, Attempt, AttemptState
-from payments_core.audit import NAME_LENGTH_MAX, Action, Actor
+from payments_core.audit import NAME_LENGTH_MAX, Action, Actor, Origin
 from payments_core.checks import Faults
 from payments_core.describe import JsonObject
 from payments_core.errors import Conflict
@@ -64,7 +64,14 @@ def check_resolution(command: Resolve) -> None:
 
 
 async def resolve_attempt(
-    work: UnitOfWork, moment: Moment, *, merchant: MerchantId, id: AttemptId, command: Resolve, who: Actor
+    work: UnitOfWork,
+    moment: Moment,
+    *,
+    merchant: MerchantId,
+    id: AttemptId,
+    command: Resolve,
+    who: Actor,
+    origin: Origin,
 ) -> Resolved:
     """Close the attempt and what it is about as the gateway's word would have, or correct what was closed otherwise.
 
@@ -89,7 +96,7 @@ async def resolve_attempt(
         resolved = attempt.decline(f"{command.outcome.code}, {_said(command)}", moment.now)
         await _decline(work, moment, attempt, transaction, refund, command.outcome)
     work.attempts.save(resolved)
-    _record(work, moment, attempt, resolved, command, who)
+    _record(work, moment, attempt, resolved, command, who, origin)
     return Resolved(attempt=resolved, changed=True)
 
 
@@ -127,7 +134,15 @@ def _said(command: Resolve) -> str:
     return said if command.note is None else f"{said}: {command.note}"
 
 
-def _record(work: UnitOfWork, moment: Moment, before: Attempt, after: Attempt, command: Resolve, who: Actor) -> None:
+def _record(
+    work: UnitOfWork,
+    moment: Moment,
+    before: Attempt,
+    after: Attempt,
+    command: Resolve,
+    who: Actor,
+    origin: Origin,
+) -> None:
     detail: JsonObject = {
         "transaction": before.transaction,
         "refund": before.refund,
@@ -143,6 +158,7 @@ def _record(work: UnitOfWork, moment: Moment, before: Attempt, after: Attempt, c
             who,
             merchant=before.merchant,
             livemode=before.livemode,
+            origin=origin,
             subject=before.id,
             detail=detail,
         )
