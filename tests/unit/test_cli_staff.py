@@ -1,4 +1,4 @@
-"""`payments jobs` and `payments attempts` over a store in memory: what they show, do and refuse."""
+"""`payments jobs`, `attempts`, `audit`, `merchant`, `staff` over a store in memory: what they show, do and refuse."""
 
 from __future__ import annotations
 
@@ -449,3 +449,70 @@ def test_who_is_root_by_sudo_is_said_so(monkeypatch: pytest.MonkeyPatch, number:
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_123_456)
     assert staff.who() == "uid 4123456"
+
+
+# ── payments merchant, payments staff ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_merchants_are_listed_suspended_and_let_go_on(desk: Desk) -> None:
+    merchant = desk.shop.caller.merchant
+    heading, row = desk.said("merchant", "list", "--text", "SHOP@").splitlines()
+    assert heading.split("  ")[0] == "MERCHANT"
+    assert row.split()[0] == merchant
+    assert desk.said("merchant", "list", "--suspended") == "There are no such merchants.\n"
+    said = desk.said("merchant", "suspend", merchant, "--reason", "chargebacks")
+    assert said == f"Merchant {merchant} shop@example.com is suspended; 0 pending payments were canceled.\n"
+    again = desk.said("merchant", "suspend", merchant, "--reason", "another")
+    assert "is suspended since" in again
+    [described] = objects(desk.said("merchant", "list", "--suspended", "--json"))
+    assert (described["id"], described["suspended_at"] is None) == (merchant, False)
+    assert desk.said("merchant", "unsuspend", merchant).startswith(
+        f"Merchant {merchant} shop@example.com is suspended no longer; 0 pending"
+    )
+    assert desk.said("merchant", "unsuspend", merchant).endswith("shop@example.com is not suspended.\n")
+    assert [row["id"] for row in objects(desk.said("merchant", "list", "--active", "--json"))] == [merchant]
+
+
+def test_a_list_of_merchants_says_that_there_are_more(desk: Desk) -> None:
+    asyncio.run(desk.shop.payments.register(Register(email="b@example.com", password="correct horse battery")))
+    listed = desk.run("merchant", "list", "--limit", "1")
+    assert len(listed.stdout.splitlines()) == 2
+    assert "There are more than these 1" in listed.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("merchant", "suspend", f"mer_{NOBODY}", "--reason", "why"), ("merchant", "unsuspend", f"mer_{NOBODY}")],
+)
+def test_a_merchant_that_is_not_there_is_said_so(desk: Desk, arguments: Sequence[str]) -> None:
+    assert desk.refused(*arguments) == f"Error: There is no merchant mer_{NOBODY}."
+
+
+def test_a_suspension_needs_a_merchant_and_a_reason(desk: Desk) -> None:
+    assert "Missing option '--reason'" in desk.refused("merchant", "suspend", f"mer_{NOBODY}", status=2)
+    assert "is a job" in desk.refused("merchant", "suspend", f"job_{NOBODY}", "--reason", "why", status=2)
+
+
+def test_accounts_of_staff_are_made_listed_and_disabled(desk: Desk) -> None:
+    assert desk.said("staff", "list").startswith("Nobody of the staff has an account")
+    create = ("staff", "create", "--email", "Ada@example.com", "--name", "Ada", "--password-stdin")
+    made = desk.run(*create, typed="correct horse battery\n")
+    assert made.exit_code == 0, made.stderr
+    assert made.stdout.endswith(" ada@example.com (Ada)\n")
+    [member] = objects(desk.said("staff", "list", "--json"))
+    assert set(member) == {"id", "email", "name", "created_at", "disabled_at"}
+    assert str(member["id"]) in desk.said("staff", "list")
+    taken = desk.run(*create, typed="correct horse battery\n")
+    assert (taken.exit_code, taken.stderr) == (1, "Error: Somebody of the staff has this e-mail address already.\n")
+    reset = ("staff", "reset-password", "--email", "ada@example.com", "--password-stdin")
+    assert "has a new password" in desk.run(*reset, typed="another horse battery\n").stdout
+    assert desk.said("staff", "disable", "--email", "ada@example.com").endswith("ada@example.com is disabled.\n")
+    assert "is disabled" in desk.run(*reset, typed="another horse battery\n").stderr
+
+
+def test_what_is_wrong_with_an_account_of_staff_is_said_in_a_line(desk: Desk) -> None:
+    nobody = desk.refused("staff", "disable", "--email", "bob@example.com")
+    assert nobody == "Error: There is nobody of the staff with this e-mail address."
+    create = ("staff", "create", "--email", "ada@example.com", "--name", "Ada")
+    assert desk.refused(*create) == "Error: No terminal to ask for the password: use --password-stdin."
+    assert "e-mail address" in desk.refused("staff", "create", "--email", "ada", "--name", "Ada", status=2)

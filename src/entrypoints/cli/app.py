@@ -21,6 +21,7 @@ from entrypoints.cli.migrate import migrate_command
 from entrypoints.cli.secrets import secrets
 from entrypoints.cli.serve.command import serve
 from entrypoints.cli.shell import shell
+from entrypoints.cli.staff_accounts import staff
 from entrypoints.cli.up.command import up
 from entrypoints.cli.verify.command import verify
 from entrypoints.cli.worker import worker
@@ -111,6 +112,7 @@ COMMANDS: Final = (
     migrate_command,
     listen,
     merchant,
+    staff,
     jobs,
     attempts,
     audit,
