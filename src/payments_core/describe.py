@@ -12,8 +12,11 @@ from payments_core.event import API_VERSION, Event, EventType
 from payments_core.idempotency import Record
 from payments_core.ids import EventId
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.money import currency as currency_of
 from payments_core.money import format_minor
+from payments_core.overview import EndpointHealth, Waiting
 from payments_core.refund import Refund
+from payments_core.totals import DayTotals
 from payments_core.transaction import Failure, Transaction
 from payments_core.values import Json, format_time
 from payments_core.webhook import Delivery, DeliveryAttempt, Endpoint
@@ -216,6 +219,51 @@ def audit_entry(entry: AuditEntry) -> JsonObject:
         "request_id": None if by_staff else entry.request_id,
         "subject": entry.subject,
         "detail": {name: value for name, value in entry.detail.items() if not (by_staff and name in OF_STAFF_ALONE)},
+    }
+
+
+def day_totals(totals: DayTotals) -> JsonObject:
+    """Describe the totals of a day in a currency; `amount` is what succeeded. Each may be below zero."""
+    return {
+        "day": totals.day.isoformat(),
+        "currency": totals.currency,
+        "accepted": totals.accepted,
+        "succeeded": totals.succeeded,
+        "amount": _signed(totals.succeeded_minor, totals.currency),
+        "failed": totals.failed,
+        "canceled": totals.canceled,
+        "refunds": totals.refunds,
+        "amount_refunded": _signed(totals.refunded_minor, totals.currency),
+    }
+
+
+def _signed(amount_minor: int, code: str) -> str:
+    return ("-" if amount_minor < 0 else "") + format_minor(abs(amount_minor), currency_of(code))
+
+
+def waiting(waiting: Waiting) -> JsonObject:
+    """Describe what waits; a count of COUNT_MAX stands for so many or more."""
+    return {
+        "payments": {"due": waiting.payments_due, "later": waiting.payments_later},
+        "refunds": {"due": waiting.refunds_due, "later": waiting.refunds_later},
+        "deliveries": {"due": waiting.deliveries_due, "later": waiting.deliveries_later},
+        "dead_jobs": waiting.dead_jobs,
+        "attempts_in_review": waiting.attempts_in_review,
+        "is_whole": waiting.is_whole,
+    }
+
+
+def endpoint_health(health: EndpointHealth) -> JsonObject:
+    """Describe how an endpoint is."""
+    latest = health.latest
+    return {
+        "endpoint": endpoint(health.endpoint),
+        "in_trouble": health.in_trouble,
+        "failing_since": _time(health.endpoint.failing_since),
+        "pending": health.pending,
+        "exhausted_lately": health.exhausted_lately,
+        "latest": None if latest is None else {"status": str(latest.status), "at": format_time(latest.at)},
+        "last_success_at": _time(health.last_success_at),
     }
 
 

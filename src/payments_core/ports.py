@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
@@ -38,9 +38,11 @@ from payments_core.ids import (
 from payments_core.job import Job, JobState
 from payments_core.limits import Allowance, Limit
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
+from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import IDS, Position, Slice
 from payments_core.refund import Refund
 from payments_core.staff_member import StaffMember, StaffSession
+from payments_core.totals import DayTotals
 from payments_core.transaction import Status, Transaction
 from payments_core.webhook import Delivery, DeliveryStatus, Endpoint
 
@@ -508,6 +510,18 @@ class View(Protocol):
 
     async def audit(self, window: Window, filter: AuditFilter, /) -> Slice[AuditEntry]:
         """The entries of this mode and those that concern both."""
+        ...
+
+    async def totals(self, first: date, last: date, /) -> Sequence[DayTotals]:
+        """Return the totals of these days, both included, by day and currency; see `payments_core.totals`."""
+        ...
+
+    async def waiting(self, *, at: datetime) -> Waiting:
+        """Count what waits at that time."""
+        ...
+
+    async def endpoints_health(self, *, at: datetime) -> Sequence[EndpointHealth]:
+        """Return how each endpoint is that was not removed, the newest first."""
         ...
 
 

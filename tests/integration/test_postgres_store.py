@@ -33,6 +33,7 @@ from payments_core.testing.builders import (
 from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.oversight import OversightContract
+from payments_core.testing.overview import OverviewContract
 from payments_core.testing.store import StoreContract
 from payments_core.testing.subject import open_shop, put, read_all, stored, stored_transaction, write
 from payments_core.testing.views import ViewsContract
@@ -76,6 +77,10 @@ class TestPostgresClaims(ClaimsContract):
 
 
 class TestPostgresOversight(OversightContract):
+    """Supplies `store`."""
+
+
+class TestPostgresOverview(OverviewContract):
     """Supplies `store`."""
 
 

@@ -11,6 +11,7 @@ from payments_core.testing.claims import ClaimsContract
 from payments_core.testing.credentials import CredentialsContract
 from payments_core.testing.leftovers import LeftoversContract
 from payments_core.testing.oversight import OversightContract
+from payments_core.testing.overview import OverviewContract
 from payments_core.testing.store import StoreContract
 from payments_core.testing.views import ViewsContract
 from tests.unit.memory_tampering import MemoryTampering
@@ -44,6 +45,10 @@ class TestMemoryClaims(ClaimsContract):
 
 
 class TestMemoryOversight(OversightContract):
+    pass
+
+
+class TestMemoryOverview(OverviewContract):
     pass
 
 

@@ -112,6 +112,7 @@ class Account:
             events=self.events.copy(),
             log=self.log.copy(),
             records=self.records.copy(),
+            attempts=self.attempts.copy(),
             audit=self.audit.copy(),
         )
 

@@ -51,7 +51,8 @@ class MemoryStore:
         await asyncio.sleep(0)
         account = self._state.account(merchant)
         account.seen = True
-        yield MemoryView(account, livemode)
+        jobs = sorted((job for job in self._state.jobs.values() if job.merchant == merchant), key=lambda job: job.id)
+        yield MemoryView(account, jobs, livemode)
 
     async def revision(self, merchant: MerchantId, /) -> int:
         """Return the merchant's revision. Raises NotFound for nobody."""

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from itertools import islice
 from typing import TypeVar
 
+from adapters.memory.overview import health_of, present_endpoints, waiting_of
 from adapters.memory.slices import cut
 from adapters.memory.state import Account, Table
 from payments_core.audit import AuditEntry
@@ -15,10 +16,13 @@ from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
+from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import Slice
 from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
+from payments_core.totals import DayTotals, daily_totals
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
@@ -26,10 +30,11 @@ V = TypeVar("V")
 
 
 class MemoryView:
-    """The port `View`, over an account that does not change any more."""
+    """The port `View`, over an account that does not change any more, and its jobs of that moment."""
 
-    def __init__(self, account: Account, livemode: bool) -> None:
+    def __init__(self, account: Account, jobs: Sequence[Job], livemode: bool) -> None:
         self._account = account
+        self._jobs = jobs
         self._livemode = livemode
         self._revision = account.revision
 
@@ -169,6 +174,23 @@ class MemoryView:
             lambda one: one.livemode in (None, self._livemode) and entry_passes(one, filter),
             lambda one: one.id,
         )
+
+    async def totals(self, first: date, last: date, /) -> Sequence[DayTotals]:
+        """Return the totals of these days, both included."""
+        await asyncio.sleep(0)
+        events = (event for event in self._account.log if event.livemode is self._livemode)
+        return [one for one in daily_totals(events) if first <= one.day <= last]
+
+    async def waiting(self, *, at: datetime) -> Waiting:
+        """Count what waits at that time."""
+        await asyncio.sleep(0)
+        return waiting_of(self._account, self._jobs, self._livemode, at)
+
+    async def endpoints_health(self, *, at: datetime) -> Sequence[EndpointHealth]:
+        """Return how each endpoint is, the newest first."""
+        await asyncio.sleep(0)
+        endpoints = present_endpoints(self._account, self._livemode)
+        return [health_of(self._account, endpoint, at) for endpoint in endpoints]
 
     async def record(self, key: str, /, *, at: datetime) -> Record:
         """Return what an idempotency key did, or raise NotFound."""

@@ -45,7 +45,7 @@ def _is(status: DeliveryStatus) -> ColumnElement[bool]:
 
 
 PENDING: Final = _is(DeliveryStatus.PENDING)
-_FAILED: Final = or_(_is(DeliveryStatus.EXHAUSTED), _is(DeliveryStatus.CANCELED))
+FAILED: Final = or_(_is(DeliveryStatus.EXHAUSTED), _is(DeliveryStatus.CANCELED))
 
 
 def delivery_id(event: ColumnElement[str], endpoint: ColumnElement[str]) -> ColumnElement[str]:
@@ -171,7 +171,7 @@ def _ended(*, only_failed: bool) -> ColumnElement[bool]:
         deliveries.c.event_id < _UNTIL,
     ]
     if only_failed:
-        conditions.append(_FAILED)
+        conditions.append(FAILED)
     else:
         conditions.append(deliveries.c.status != DeliveryStatus.PENDING)
         conditions.append(deliveries.c.event_id.in_(_within(_listened(events, events.c.id))))

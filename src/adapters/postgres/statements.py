@@ -141,7 +141,9 @@ def in_progress(transaction_id: str) -> Select[Any]:
 
 # ── what a commit looks at ───────────────────────────────────────────────────────────────────────────────────────────
 
-_ALL: Final = [table for table in tables.metadata.sorted_tables if table is not tables.merchant_revisions]
+_UNWRITTEN: Final = (tables.merchant_revisions, tables.daily_totals)
+"""The counters, which have statements of their own, and what the database keeps by itself."""
+_ALL: Final = [table for table in tables.metadata.sorted_tables if table not in _UNWRITTEN]
 _VERSIONED: Final = [table for table in _ALL if "version" in table.c]
 
 

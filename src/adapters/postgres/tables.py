@@ -30,12 +30,14 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Computed,
+    Date,
     DateTime,
     ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     PrimaryKeyConstraint,
     Table,
     UniqueConstraint,
@@ -439,6 +441,27 @@ Index(
     events.c.sequence,
     unique=True,
     postgresql_where=events.c.transaction_id.is_not(None),
+)
+
+# Kept by a trigger on `events` (migration 0007), which adds up what each INSERT brought: whatever version of a process
+# writes an event, it counts. Amounts are `numeric`: the largest ones pass a `bigint` after 90,000 payments.
+daily_totals: Final = Table(
+    "daily_totals",
+    metadata,
+    _key("merchant_id"),
+    _mode(),
+    Column("day", Date, nullable=False),
+    _key("currency"),
+    _minor("accepted"),
+    _minor("succeeded"),
+    Column("succeeded_minor", Numeric, nullable=False),
+    _minor("failed"),
+    _minor("canceled"),
+    _minor("refunds"),
+    Column("refunded_minor", Numeric, nullable=False),
+    PrimaryKeyConstraint("merchant_id", "livemode", "day", "currency"),
+    # Of these a few change all the time, as the counters do, which are locked by whoever changes them.
+    postgresql_with={"fillfactor": "50", **VACUUMED_OFTEN},
 )
 
 deliveries: Final = Table(

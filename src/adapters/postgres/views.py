@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final, TypeVar
 
 from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, or_, select, true
@@ -14,6 +14,7 @@ from adapters.postgres import tables
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.mapping import Kind, Kinds
+from adapters.postgres.overview import read_endpoints_health, read_totals, read_waiting
 from adapters.postgres.statements import given
 from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
@@ -30,9 +31,11 @@ from payments_core.ids import (
     lowest_id,
 )
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
+from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import Slice
 from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
+from payments_core.totals import DayTotals
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
 
@@ -217,6 +220,24 @@ class PostgresView:
             lambda rows: or_(rows.c.livemode.is_(None), rows.c.livemode == self._livemode),
         ]
         return await self._slice(audit_listing(self._kinds, filter, self._merchant, of_mode), window)
+
+    # ── at a glance
+
+    async def totals(self, first: date, last: date, /) -> Sequence[DayTotals]:
+        """Return the totals of these days, both included."""
+        with translated():
+            return await read_totals(self._connection, self._merchant, self._livemode, first, last)
+
+    async def waiting(self, *, at: datetime) -> Waiting:
+        """Count what waits at that time."""
+        with translated():
+            return await read_waiting(self._connection, self._merchant, self._livemode, at)
+
+    async def endpoints_health(self, *, at: datetime) -> Sequence[EndpointHealth]:
+        """Return how each endpoint is, the newest first."""
+        with translated():
+            kind = self._kinds.endpoints
+            return await read_endpoints_health(self._connection, kind, self._merchant, self._livemode, at)
 
     def _around(self, after: datetime | None, before: datetime | None) -> Iterator[ColumnElement[bool]]:
         """Bound positions by times, roughly: events of nearly one time may have been committed in either order."""

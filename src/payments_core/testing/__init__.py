@@ -9,6 +9,7 @@ from payments_core.testing.leftovers import LeftoversContract
 from payments_core.testing.limits import RateLimitsContract, RateLimitsUnderTest
 from payments_core.testing.notifier import NotifierContract, NotifierUnderTest
 from payments_core.testing.oversight import OversightContract
+from payments_core.testing.overview import OverviewContract
 from payments_core.testing.passwords import PasswordsContract
 from payments_core.testing.store import Store, StoreContract
 from payments_core.testing.tokens import AccessTokensContract
@@ -28,6 +29,7 @@ __all__ = [
     "NotifierContract",
     "NotifierUnderTest",
     "OversightContract",
+    "OverviewContract",
     "PasswordsContract",
     "RateLimitsContract",
     "RateLimitsUnderTest",

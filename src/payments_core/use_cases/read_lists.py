@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
 from payments_core import describe
@@ -26,6 +26,7 @@ from payments_core.page import (
     write_cursor,
 )
 from payments_core.ports import AuditFilter, Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
+from payments_core.totals import SPAN_DAYS_MAX
 from payments_core.transaction import REFUNDS_SHOWN_MAX, Transaction
 from payments_core.values import Json, format_time
 
@@ -171,6 +172,31 @@ class Reader:
 
         return await self._page(caller, query, "audit", filter, read)
 
+    async def totals(self, caller: Caller, first: date, last: date) -> Seen[Sequence[JsonObject]]:
+        """The totals of these days (UTC), both included, by day and currency; at most SPAN_DAYS_MAX days."""
+        _check_span(first, last)
+
+        async def read(view: View) -> Sequence[JsonObject]:
+            return [describe.day_totals(one) for one in await view.totals(first, last)]
+
+        return await self._one(caller, read)
+
+    async def waiting(self, caller: Caller) -> Seen[JsonObject]:
+        """What waits now. Work is claimed without a new revision: this is not to be kept under one."""
+
+        async def read(view: View) -> JsonObject:
+            return describe.waiting(await view.waiting(at=self.clock.now()))
+
+        return await self._one(caller, read)
+
+    async def endpoints_health(self, caller: Caller) -> Seen[Sequence[JsonObject]]:
+        """How each endpoint is, the newest first. It changes with time: this is not to be kept under a revision."""
+
+        async def read(view: View) -> Sequence[JsonObject]:
+            return [describe.endpoint_health(one) for one in await view.endpoints_health(at=self.clock.now())]
+
+        return await self._one(caller, read)
+
     async def _one(self, caller: Caller, read: Read[T]) -> Seen[T]:
         async with self.views.view(caller.merchant, caller.livemode) as view:
             return Seen(value=await read(view), revision=view.revision)
@@ -219,6 +245,13 @@ def _check_amounts(filter: TransactionFilter) -> None:
             if value is not None:
                 faults.add(field, "needs_currency", "Only together with `currency`.")
     faults.raise_if_any()
+
+
+def _check_span(first: date, last: date) -> None:
+    if not timedelta(0) <= last - first < timedelta(days=SPAN_DAYS_MAX):
+        raise Invalid.field(
+            "last", "out_of_range", f"Must be the first day or later, {SPAN_DAYS_MAX} days in all at most."
+        )
 
 
 def _plain(filter: object) -> Json:

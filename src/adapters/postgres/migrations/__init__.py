@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.engine import Bounds, create_engine
 from adapters.postgres.errors import translated
+from adapters.postgres.migrations.daily_totals import add_some
 from adapters.postgres.role import bound_role, bound_transaction
 from adapters.postgres.tables import SCHEMA
 
@@ -34,9 +35,10 @@ _log: Final = logging.getLogger(__name__)
 async def migrate(url: str, *, pooled: bool = False) -> None:
     """Bring the schema `payments` of the database to this version; harmless where it is, and safe to run twice at once.
 
-    All of it happens in one database transaction: it is done, or nothing was. A database of a later version is left as
-    it is, for those who go back to an earlier one. `pooled` is that of `create_engine`: then the role has its bounds
-    from now on. Raises Unavailable.
+    Each revision is a database transaction of its own: it is done, or nothing of it was, and those before it stay.
+    Long work between two revisions is done in many short ones; broken off, it goes on where it was. A database of a
+    later version is left as it is, for those who go back to an earlier one. `pooled` is that of `create_engine`: then
+    the role has its bounds from now on. Raises Unavailable.
     """
     bounds = Bounds(
         connections_max=1,
@@ -47,11 +49,13 @@ async def migrate(url: str, *, pooled: bool = False) -> None:
     )
     engine = create_engine(url, bounds=bounds, application_name="payments-migrate", pooled=pooled)
     try:
-        with translated():
-            async with engine.begin() as connection:
-                if pooled:
-                    await bound_transaction(connection, bounds)
-                await connection.run_sync(_upgrade)
+        more = True
+        while more:
+            with translated():
+                async with engine.begin() as connection:
+                    if pooled:
+                        await bound_transaction(connection, bounds)
+                    more = await connection.run_sync(_go_on)
         if pooled:
             await bound_role(engine)
     finally:
@@ -80,14 +84,21 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-def _upgrade(connection: Connection) -> None:
+def _go_on(connection: Connection) -> bool:
+    """Do the next step in the connection's transaction; say whether there was one."""
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": MIGRATION_LOCK})
     connection.execute(text(f'CREATE SCHEMA IF NOT EXISTS "{SCHEMA}"'))
     config = configuration(connection)
-    if set(_heads(connection)) - set(_revisions(ScriptDirectory.from_config(config))):
+    script = ScriptDirectory.from_config(config)
+    present = set(_heads(connection))
+    if present - set(_revisions(script)):
         _log.warning("the database is of a later version than this program, and left as it is")
-        return
-    command.upgrade(config, "head")
+        return False
+    if present == set(script.get_heads()):
+        return False
+    if not add_some(connection):
+        command.upgrade(config, "+1")
+    return True
 
 
 def _revisions(script: ScriptDirectory) -> list[str]:
