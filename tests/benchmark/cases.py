@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from tests.benchmark.case import Case
+from tests.benchmark.console import CONSOLE
 from tests.benchmark.deliveries import DELIVERIES, ONE_HANGS
 from tests.benchmark.depth import DEPTH
 from tests.benchmark.end_to_end import END_TO_END, END_TO_END_ONE
@@ -23,6 +24,7 @@ CASES: Final[Sequence[Case]] = (
     LIST_CASE,
     DEPTH,
     ONE_CASE,
+    CONSOLE,
     END_TO_END,
     END_TO_END_ONE,
     SLOW_GATEWAY,

@@ -1,7 +1,8 @@
 """A store that is full: the sample's rows again and again, in all tables that a payment leaves rows in.
 
 Each of these payments has gone its whole way: a succeeded transaction, its three events, its attempt, a webhook that
-was delivered, and the answer that is kept for its key. Their ids sort by number, below those that are made now.
+was delivered, and the answer that is kept for its key. Their ids sort by number, below those that are made now. Their
+events are spread over a year, a day each in turn: the database makes daily totals of them as they are written.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ BYTES_LEFT: Final = 4 * 2**30
 FILLERS: Final = 2
 """Connections that fill at the same time."""
 SEEDED_MERCHANTS: Final = 20
+DAYS: Final = 365
 
 EVENTS: Final = ("transaction.created", "transaction.processing", "transaction.succeeded")
 
@@ -68,6 +70,7 @@ COPIES: Final = (
             own={
                 "id": seeded("evt", f"n * {len(EVENTS)} + {place}"),
                 "transaction_id": _TRANSACTION,
+                "at": f"s.at - make_interval(days => mod(n, {DAYS}))",
                 "position": f"m.place * {len(EVENTS)} + {place + 1}",
             },
         )

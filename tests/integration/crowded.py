@@ -110,6 +110,8 @@ _SEED: Final = (
     "events SELECT {big}, {evt}, false, CASE n % 2 WHEN 0 THEN 'transaction.created' ELSE 'transaction.succeeded' END,"
     " {prefix_txn} || lpad((n / 2)::text, 7, '0') || {zeros}, n % 2 + 1, {now}, '{{}}', NULL, NULL, n + 1"
     " FROM generate_series(0, 400000) n",
+    "daily_totals SELECT {mer}, false, DATE '2025-01-01' + day, currency, 1, 1, 1, 0, 0, 0, 0"
+    " FROM generate_series(0, 40) n, generate_series(0, 799) day, (VALUES ('EUR'), ('USD')) c(currency)",
     "deliveries SELECT {big}, {prefix_whk} || '000000' || (n / 200000) || {zeros}, {dlv}, false, {evt},"
     " 'transaction.created',"
     " CASE WHEN n >= 200000 THEN 'pending' WHEN n % 1001 = 0 THEN 'exhausted' ELSE 'delivered' END,"

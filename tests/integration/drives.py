@@ -6,6 +6,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
+from datetime import timedelta
 from itertools import combinations
 from typing import Any, Final, TypeAlias
 
@@ -53,6 +54,7 @@ from payments_core.testing.builders import (
     an_event,
 )
 from payments_core.testing.subject import add
+from payments_core.totals import SPAN_DAYS_MAX
 from payments_core.transaction import Status
 from payments_core.use_cases.remove_leftovers import REMOVED_MAX
 from payments_core.webhook import DeliveryStatus
@@ -186,6 +188,15 @@ async def single_things_read(store: PostgresStore, called: Called) -> None:
         await view.endpoint(crowded.ENDPOINT)
         await view.event(crowded.EVENT)
         await view.record(crowded.RECORD, at=NOW)
+
+
+async def the_overview_read(store: PostgresStore, called: Called) -> None:
+    last = NOW.date()
+    async with _view(store, called) as view:
+        totals = await view.totals(last - timedelta(days=SPAN_DAYS_MAX - 1), last)
+        assert len(totals) == 2 * SPAN_DAYS_MAX
+        await view.waiting(at=NOW)
+        await view.endpoints_health(at=NOW)
 
 
 # ── what a unit reads, and what it writes ────────────────────────────────────────────────────────────────────────────

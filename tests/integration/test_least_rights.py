@@ -129,6 +129,9 @@ async def test_a_payment_goes_its_whole_way_under_the_role_of_the_service(servic
             await until(lambda: has("succeeded", "0.00"))
             await payments.refund(caller, RefundTransaction(transaction=paid))
             await until(lambda: has("succeeded", "1.00"))
+            today = datetime.now(UTC).date()
+            totals = (await payments.read.totals(caller, today - timedelta(1), today)).value
+            assert sum(int(str(one["refunds"])) for one in totals) == 1
         finally:
             stop.set()
             await working
@@ -154,6 +157,10 @@ async def test_a_payment_goes_its_whole_way_under_the_role_of_the_service(servic
         "SET ROLE postgres",
         "UPDATE payments.alembic_version SET version_num = '0001'",
         "DELETE FROM payments.events",
+        "ALTER TABLE payments.events DISABLE TRIGGER daily_totals",
+        "DROP FUNCTION payments.add_to_daily_totals() CASCADE",
+        "INSERT INTO payments.daily_totals VALUES ('m', false, '2026-03-10', 'USD', 1, 1, 1, 0, 0, 0, 0)",
+        "UPDATE payments.daily_totals SET accepted = 0",
         "DELETE FROM payments.transactions",
         "TRUNCATE payments.jobs",
     ],
@@ -167,6 +174,17 @@ async def test_whoever_has_the_password_of_the_service_changes_nothing_in_its_au
         with pytest.raises(DBAPIError) as refused:
             await connection.execute(text(statement))
     assert isinstance(refused.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+async def test_nobody_else_takes_the_trigger_of_totals_for_a_table_of_their_own(service_url: str) -> None:
+    plain = make_url(service_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as connection:
+        await connection.execute("CREATE TEMPORARY TABLE events (one integer)")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            await connection.execute(
+                "CREATE TRIGGER mine AFTER INSERT ON events REFERENCING NEW TABLE AS written"
+                " FOR EACH STATEMENT EXECUTE FUNCTION payments.add_to_daily_totals()"
+            )
 
 
 async def test_the_owner_removes_old_entries_as_the_page_says_and_the_log_is_append_only_again(

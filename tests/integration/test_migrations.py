@@ -1,7 +1,8 @@
 """The migrations make what `tables.py` says, next to whatever else is in the database."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import uuid4
@@ -13,15 +14,16 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from psycopg import sql
 from sqlalchemy import Connection, make_url, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from adapters.embedded import EmbeddedPostgres
 from adapters.postgres import create_engine, migrate, missing_migrations
 from adapters.postgres.mapping import LATER_SCOPES
-from adapters.postgres.migrations import configuration, locks
+from adapters.postgres.migrations import configuration, daily_totals, locks
 from adapters.postgres.tables import SCHEMA, metadata
 from payments_core.errors import Unavailable
 from payments_core.merchant import Scope
+from payments_core.testing.builders import DAY
 from tests.patience import until
 
 CATALOGUES = (
@@ -164,6 +166,116 @@ async def test_keys_that_could_do_everything_can_read_the_audit_log_and_others_c
     async with empty.connect() as connection:
         rows = await connection.execute(text("SELECT id, later_scopes FROM payments.api_keys"))
         assert dict(rows.all()) == {"full": ["audit:read"], "all but one": [], "none": []}
+
+
+# ── daily totals
+
+
+def _paid(number: int, *, at: datetime, merchant: str = "mer_1") -> dict[str, Any]:
+    body = f'{{"data":{{"amount":"10.00","currency":"USD","metadata":{{"currency":"EUR"}}}},"n":{number}}}'
+    return {"merchant": merchant, "id": f"evt_{number:07}", "at": at, "body": body.encode(), "position": number}
+
+
+_INSERT_EVENT = text(
+    "INSERT INTO payments.events (merchant_id, id, livemode, type, at, body, position)"
+    " VALUES (:merchant, :id, false, 'transaction.succeeded', :at, :body, :position)"
+)
+_NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+
+
+async def _open(connection: AsyncConnection, merchant: str, events: Sequence[dict[str, Any]]) -> None:
+    """Write a merchant and their events, as a process of an earlier version did."""
+    given = {"id": merchant, "email": f"{merchant}@b.example", "events": len(events)}
+    await connection.execute(
+        text("INSERT INTO payments.merchants VALUES (:id, :email, NULL, 'hash', now(), NULL, 1)"), given
+    )
+    await connection.execute(text("INSERT INTO payments.merchant_revisions VALUES (:id, 1, :events)"), given)
+    if events:
+        await connection.execute(_INSERT_EVENT, events)
+
+
+async def _totals(engine: AsyncEngine) -> list[tuple[Any, ...]]:
+    async with engine.connect() as connection:
+        rows = await connection.execute(
+            text(
+                "SELECT merchant_id, day::text, succeeded, succeeded_minor::bigint"
+                " FROM payments.daily_totals ORDER BY 1, 2"
+            )
+        )
+        return [tuple(row) for row in rows]
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(daily_totals, "BATCH_EVENTS_MAX", 3)
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_events_from_before_the_totals_are_added_to_them_once(empty_url: str, empty: AsyncEngine) -> None:
+    await upgrade(empty, "0005")
+    async with empty.begin() as connection:
+        await _open(connection, "mer_0", [])
+        await _open(connection, "mer_1", [_paid(number, at=_NOON + number * DAY / 4) for number in range(1, 9)])
+        await _open(connection, "mer_2", [_paid(1, at=_NOON, merchant="mer_2")])
+    await migrate(empty_url)
+    expected = [
+        ("mer_1", "2026-03-10", 1, 1000),
+        ("mer_1", "2026-03-11", 4, 4000),
+        ("mer_1", "2026-03-12", 3, 3000),
+        ("mer_2", "2026-03-10", 1, 1000),
+    ]
+    assert await _totals(empty) == expected
+    await migrate(empty_url)
+    assert await _totals(empty) == expected
+
+
+@pytest.mark.usefixtures("small_batches")
+async def test_what_processes_of_the_earlier_version_write_meanwhile_counts_once(
+    empty_url: str, empty: AsyncEngine
+) -> None:
+    await upgrade(empty, "0005")
+    async with empty.begin() as connection:
+        await _open(connection, "mer_1", [_paid(number, at=_NOON) for number in range(1, 9)])
+    await upgrade(empty, "0007")
+    async with empty.begin() as connection:
+        await connection.execute(_INSERT_EVENT, [_paid(9, at=_NOON)])
+        assert await connection.run_sync(daily_totals.add_some)
+    # Broken off, and begun again.
+    assert await _totals(empty) == [("mer_1", "2026-03-10", 4, 4000)]
+    async with empty.begin() as connection:
+        await connection.execute(_INSERT_EVENT, [_paid(10, at=_NOON), _paid(11, at=_NOON + DAY)])
+    await migrate(empty_url)
+    assert await _totals(empty) == [("mer_1", "2026-03-10", 10, 10_000), ("mer_1", "2026-03-11", 1, 1000)]
+    assert await missing_migrations(empty) == []
+
+
+async def test_a_commit_under_way_when_totals_begin_is_waited_for_and_counts_once(
+    empty_url: str, empty: AsyncEngine
+) -> None:
+    await upgrade(empty, "0005")
+    async with empty.begin() as connection:
+        await _open(connection, "mer_1", [_paid(1, at=_NOON)])
+    async with empty.begin() as connection:
+        await connection.execute(text("UPDATE payments.merchant_revisions SET events = 2"))
+        migrating = asyncio.create_task(migrate(empty_url))
+        await until(partial(somebody_waits, empty))
+        await connection.execute(_INSERT_EVENT, [_paid(2, at=_NOON)])
+        assert not migrating.done()
+    await migrating
+    assert await _totals(empty) == [("mer_1", "2026-03-10", 2, 2000)]
+
+
+async def test_going_back_to_before_the_totals_and_on_again_counts_everything(
+    empty_url: str, empty: AsyncEngine
+) -> None:
+    await migrate(empty_url)
+    async with empty.begin() as connection:
+        await _open(connection, "mer_1", [_paid(1, at=_NOON)])
+    before = await _totals(empty)
+    async with empty.begin() as connection:
+        await connection.run_sync(lambda known: command.downgrade(configuration(known), "0005"))
+    await migrate(empty_url)
+    assert await _totals(empty) == before == [("mer_1", "2026-03-10", 1, 1000)]
 
 
 async def upgrade(engine: AsyncEngine, revision: str) -> None:

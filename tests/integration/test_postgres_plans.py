@@ -28,8 +28,9 @@ from adapters.postgres.leftovers import PostgresLeftovers
 from adapters.postgres.oversight import PostgresAuditLog, PostgresOversight
 from adapters.postgres.tables import metadata
 from adapters.postgres.views import PostgresView
+from payments_core.overview import COUNT_MAX, LOOKED_AT_MAX
 from payments_core.use_cases.remove_leftovers import REMOVED_MAX
-from payments_core.webhook import REPLAYED_MAX
+from payments_core.webhook import ENDPOINTS_MAX, REPLAYED_MAX
 from tests.integration import drives
 from tests.integration.crowded import HELD_DELIVERIES, crowd
 from tests.integration.drives import Called
@@ -61,6 +62,11 @@ DRIVES: Final = (
     (drives.the_audit_log_listed, FILTERED),
     (drives.the_rest_listed, FILTERED),
     (drives.single_things_read, Bound()),
+    # The jobs of the merchant, and of each endpoint what is pending and what failed, are counted up to their bounds.
+    (
+        drives.the_overview_read,
+        Bound(rows_max=max(LOOKED_AT_MAX, ENDPOINTS_MAX * COUNT_MAX), pages_max=2 * LOOKED_AT_MAX),
+    ),
     (drives.units_read, Bound()),
     (drives.units_written, Bound()),
     (
