@@ -22,6 +22,8 @@ from adapters.postgres.tables import OF_STAFF, metadata
 from adapters.security.vault import AeadVault
 from entrypoints.http.app import OPERATIONS
 from entrypoints.http.operations import Operation
+from payments_core.testing.builders import NOW
+from payments_core.testing.subject import open_shop
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api
 
 VAULT: Final = AeadVault([b"k" * 32], entropy=os.urandom)
@@ -125,6 +127,8 @@ async def taken_down(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
     async with open_api(store=store) as api:  # type: ignore[arg-type]  # the application over Postgres, for once
         api.client.event_hooks = {"request": [taken_down.begin], "response": [taken_down.end]}
         await make_every_call(api)
+        taken_down.within_request = True
+        await look_at_everything_at_a_glance(store)
         yield taken_down
     await engine.dispose()
 
@@ -249,6 +253,15 @@ def _is_of(request: httpx.Request, operation: Operation) -> bool:
     template = re.sub(r"\\{\w+\\}", "[^/]+", re.escape(operation.path.rstrip("/")))
     path = request.url.path.rstrip("/")
     return request.method == operation.method and re.fullmatch(template, path) is not None
+
+
+async def look_at_everything_at_a_glance(store: PostgresStore) -> None:
+    """Read what a merchant sees in the console and no call of the API gives."""
+    shop = await open_shop(store)
+    async with store.view(shop.merchant.id, False) as view:
+        await view.totals(NOW.date(), NOW.date())
+        await view.waiting(at=NOW)
+        await view.endpoints_health(at=NOW)
 
 
 async def make_every_call(api: Api) -> None:

@@ -22,7 +22,7 @@ from payments_core.testing.overview import NOON, TODAY, a_fact, corrected
 from payments_core.testing.subject import open_shop, put
 from payments_core.totals import SPAN_DAYS_MAX, DayTotals, daily_totals
 from payments_core.use_cases.read_lists import Reader
-from payments_core.values import encode_json
+from payments_core.values import encode_json, format_time
 
 LOOKALIKE = '"currency":"EUR","amount":"7.77"'
 
@@ -140,7 +140,7 @@ async def test_how_an_endpoint_is_is_read_without_its_secret(store: MemoryStore,
         "failing_since": None,
         "pending": 1,
         "exhausted_lately": 0,
-        "latest": {"status": "pending", "at": describe.format_time(event.at)},
+        "latest": {"status": "pending", "at": format_time(event.at)},
         "last_success_at": None,
     }
     assert endpoint.secret not in json.dumps(health)
