@@ -16,6 +16,8 @@ from payments_core.transaction import Failure, StatusReason
 REASON_LENGTH_MAX: Final = 255
 RETURNED: Final = "returned"
 """The failure code of a refund that had succeeded and came back."""
+NOT_SENT: Final = "not_sent"
+"""That of a refund which never went, where a gateway calls it RETURNED."""
 
 
 class RefundStatus(StrEnum):

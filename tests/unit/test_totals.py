@@ -16,12 +16,24 @@ from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
 from payments_core.event import EventType
 from payments_core.merchant import Caller
-from payments_core.testing.builders import DAY, NOW, a_job, a_payment_key, a_refund, a_transaction, an_endpoint
+from payments_core.refund import NOT_SENT, RETURNED
+from payments_core.testing.builders import (
+    DAY,
+    NOW,
+    a_job,
+    a_moment,
+    a_payment_key,
+    a_refund,
+    a_transaction,
+    an_endpoint,
+)
 from payments_core.testing.builders import a_merchant as built_merchant
 from payments_core.testing.overview import NOON, TODAY, a_fact, corrected
 from payments_core.testing.subject import open_shop, put
 from payments_core.totals import SPAN_DAYS_MAX, DayTotals, daily_totals
+from payments_core.transaction import Failure
 from payments_core.use_cases.read_lists import Reader
+from payments_core.use_cases.settle_refund import fail_refund
 from payments_core.values import encode_json, format_time
 
 LOOKALIKE = '"currency":"EUR","amount":"7.77"'
@@ -144,3 +156,22 @@ async def test_how_an_endpoint_is_is_read_without_its_secret(store: MemoryStore,
         "last_success_at": None,
     }
     assert endpoint.secret not in json.dumps(health)
+
+
+async def test_a_refund_that_never_went_is_not_taken_off_whatever_the_gateway_calls_its_failure(
+    store: MemoryStore,
+) -> None:
+    shop = await open_shop(store)
+    paid = a_transaction(shop.key).process(at=NOW)[0].succeed(at=NOW, gateway_reference="ch_1")[0]
+    pending = a_refund(paid)
+    reserved, _ = paid.reserve_refund(pending.amount, at=NOW)
+    await put(store, reserved, pending)
+    async with store.begin() as work:
+        transaction = await work.transactions.get(shop.merchant.id, False, paid.id)
+        stored = await work.refunds.get(shop.merchant.id, False, pending.id)
+        failure = Failure(code=RETURNED, message="Sent back.")
+        fail_refund(work, a_moment(NOW), transaction, stored, failure, request_id=None)
+    async with store.view(shop.merchant.id, False) as view:
+        failed = await view.refund(pending.id)
+        assert failed.failure == Failure(code=NOT_SENT, message="Sent back.")
+        assert not await view.totals(NOW.date(), NOW.date())

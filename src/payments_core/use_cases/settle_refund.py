@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from payments_core.ids import Moment
 from payments_core.ports import UnitOfWork
-from payments_core.refund import RETURNED, Refund, RefundStatus
+from payments_core.refund import NOT_SENT, RETURNED, Refund, RefundStatus
 from payments_core.transaction import Failure, Transaction
 from payments_core.use_cases.record_event import record_refund_event
 from payments_core.values import Json
@@ -68,6 +70,9 @@ def fail_refund(
         detail = None if evidence is None else _correction(refund.status, RefundStatus.FAILED, evidence)
         settled, fact = transaction.return_refund(refund.amount, at=moment.now, detail=detail)
     else:
+        if failure.code == RETURNED:
+            # The word is for money that had gone back: daily totals take that off again.
+            failure = replace(failure, code=NOT_SENT)
         settled, fact = transaction.release_refund(refund.amount, at=moment.now)
     done = refund.fail(at=moment.now, failure=failure)
     work.transactions.save(settled)
