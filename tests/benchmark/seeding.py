@@ -8,6 +8,7 @@ events are spread over a year, a day each in turn: the database makes daily tota
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -16,10 +17,16 @@ from typing import Final
 
 import psycopg
 
+from adapters.postgres.mapping import endpoint_context
+from adapters.security.vault import AeadVault
+from entrypoints.secret import Secret
+from entrypoints.wiring.services import keys_of
+from payments_core.webhook import SECRET_BYTES, make_secret
 from tests.benchmark.case import Tell
 from tests.benchmark.options import Form
 from tests.benchmark.store import SCHEMA, Store
 from tests.benchmark.world import World
+from tests.processes import SECRET_KEY
 
 FULL: Final = "full"
 BATCH_ROWS: Final = 50_000
@@ -104,6 +111,7 @@ async def _fill(world: World, store: Store, form: Form, tell: Tell) -> None:
         gibibytes = f"{free / 2**30:.0f} GiB are free where TMPDIR is, and {needed / 2**30:.0f} are needed"
         raise OSError(f"{gibibytes} for a store with {form.stored:,} payments: --stored takes fewer")
     await store.do(*_endpoints(world, await store.columns("endpoints")))
+    await _seal_secrets(store)
     columns = {copy.table: await store.columns(copy.table) for copy in COPIES}
     batches = iter(range(0, form.stored, BATCH_ROWS))
 
@@ -138,6 +146,14 @@ def _endpoints(world: World, columns: list[str]) -> tuple[str, list[str], str]:
         f" FROM {SCHEMA}.endpoints s, unnest(%s::text[]) WITH ORDINALITY m(id, n) WHERE s.merchant_id = %s"
     )
     return statement, [merchant.id for merchant in world.merchants[:SEEDED_MERCHANTS]], world.sample.id
+
+
+async def _seal_secrets(store: Store) -> None:
+    """Give each endpoint a secret that the service can open: what is sealed is bound to the endpoint's id."""
+    vault = AeadVault(keys_of(Secret(SECRET_KEY)).derive("vault"), entropy=os.urandom)
+    for (id,) in await store.rows(f"SELECT id FROM {SCHEMA}.endpoints WHERE id LIKE 'whk\\_0000%'"):
+        sealed = vault.seal(make_secret(os.urandom(SECRET_BYTES)).encode(), context=endpoint_context(id))
+        await store.do(f"UPDATE {SCHEMA}.endpoints SET secret_sealed = %s WHERE id = %s", sealed, id)
 
 
 def _statement(world: World, copy: Copy, columns: list[str], begin: int, end: int, form: Form) -> str:
