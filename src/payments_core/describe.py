@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, cast
 
+from payments_core.attempt import SAID_BY, Attempt
 from payments_core.audit import ActorKind, AuditEntry
 from payments_core.event import API_VERSION, Event, EventType
 from payments_core.idempotency import Record
@@ -108,6 +109,13 @@ def transaction(transaction: Transaction, refunds: Sequence[Refund] = ()) -> Jso
     }
 
 
+def transaction_alone(of: Transaction) -> JsonObject:
+    """Describe a transaction without its refunds, which were not looked for."""
+    described = transaction(of)
+    del described["refunds"]
+    return described
+
+
 def refund(refund: Refund) -> JsonObject:
     """Describe a refund."""
     return {
@@ -123,6 +131,28 @@ def refund(refund: Refund) -> JsonObject:
         "failure": _failure(refund.failure),
         "created_at": format_time(refund.created_at),
         "updated_at": format_time(refund.updated_at),
+    }
+
+
+def attempt(attempt: Attempt) -> JsonObject:
+    """Describe an attempt at the gateway to its merchant: that staff closed it, and not who of them."""
+    code, said, _who_and_why = (attempt.detail or "").partition(SAID_BY)
+    return {
+        "id": attempt.id,
+        "livemode": attempt.livemode,
+        "kind": str(attempt.kind),
+        "transaction": attempt.transaction,
+        "refund": attempt.refund,
+        "amount": attempt.amount.format(),
+        "currency": attempt.amount.currency.code,
+        "state": str(attempt.state),
+        "gateway": attempt.gateway,
+        "gateway_reference": attempt.reference,
+        "detail": f"{code}{SAID_BY}staff" if said else attempt.detail,
+        "lookups": attempt.lookups,
+        "prepared_at": format_time(attempt.prepared_at),
+        "called_at": format_time(attempt.called_at),
+        "updated_at": format_time(attempt.updated_at),
     }
 
 

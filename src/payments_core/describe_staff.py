@@ -12,7 +12,6 @@ from payments_core.job import Job
 from payments_core.merchant import Merchant
 from payments_core.staff import Matter
 from payments_core.staff_member import StaffMember
-from payments_core.transaction import Transaction
 from payments_core.values import format_time
 
 
@@ -92,14 +91,9 @@ def matter(matter: Matter) -> JsonObject:
     tried, transaction, refund = matter.attempt, matter.transaction, matter.refund
     return {
         "attempt": None if tried is None else attempt(tried),
-        "transaction": None if transaction is None else _alone(transaction),
+        "transaction": None if transaction is None else describe.transaction_alone(transaction),
         "refund": None if refund is None else describe.refund(refund),
     }
-
-
-def _alone(transaction: Transaction) -> JsonObject:
-    """Describe a transaction without its refunds, which were not looked for."""
-    return {name: value for name, value in describe.transaction(transaction).items() if name != "refunds"}
 
 
 def _time(at: datetime | None) -> str | None:

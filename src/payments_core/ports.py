@@ -402,7 +402,11 @@ Leaving the block may also raise Unavailable (nothing was done) or OutcomeUnknow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransactionFilter:
-    """None means: any. Amounts are minor units and come with a currency; both ends of a time are exclusive."""
+    """None means: any. Amounts are minor units and come with a currency; both ends of a time are exclusive.
+
+    `text` (1 to TEXT_LENGTH_MAX characters) is an id of a transaction, or of a refund, which is its transaction's, or
+    what `payments_core.search.holds` looks for. `metadata` is an entry, key and value, letter by letter.
+    """
 
     status: Status | None = None
     currency: str | None = None
@@ -413,6 +417,8 @@ class TransactionFilter:
     created_before: datetime | None = None
     min_amount_minor: int | None = None
     max_amount_minor: int | None = None
+    text: str | None = None
+    metadata: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -499,6 +505,22 @@ class View(Protocol):
 
     async def endpoints(self, window: Window, /) -> Slice[Endpoint]: ...
     async def deliveries(self, endpoint: EndpointId, window: Window, filter: DeliveryFilter, /) -> Slice[Delivery]: ...
+    async def delivery(self, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
+        """Return the endpoint's delivery, or raise NotFound; a removed endpoint's is found."""
+        ...
+
+    async def attempts_of(self, transaction: TransactionId, /) -> Sequence[Attempt]:
+        """Return the attempts to charge a transaction and to pay out its refunds, the oldest first."""
+        ...
+
+    async def deliveries_of(self, transaction: TransactionId, /) -> Sequence[Delivery]:
+        """Return the deliveries of a transaction's events, over all endpoints, the oldest event first.
+
+        Of many, the latest DELIVERIES_SHOWN_MAX, of its latest STORY_EVENTS_MAX events; of endpoints that are removed,
+        at least those of the REMOVED_SHOWN_MAX that were made last.
+        """
+        ...
+
     async def event(self, id: EventId, /) -> Event:
         """Return the event, or raise NotFound."""
         ...

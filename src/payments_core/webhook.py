@@ -34,6 +34,10 @@ ATTEMPTS_KEPT_MAX: Final = 50
 REPLAY_WINDOW_MAX: Final = timedelta(days=30)
 REPLAYED_MAX: Final = 10_000
 """By one replay, which is one commit."""
+DELIVERIES_SHOWN_MAX: Final = 200
+STORY_EVENTS_MAX: Final = 100
+REMOVED_SHOWN_MAX: Final = 20
+"""What is shown of one transaction's deliveries: as many, of as many events, of as many endpoints that are gone."""
 DISABLED_AFTER: Final = timedelta(days=5)
 SIGNATURES_MAX: Final = 16
 """How many signatures of one header `verify` looks at."""

@@ -79,6 +79,8 @@ TRANSACTION_FILTER: Final = TransactionFilter(
     created_before=BEFORE,
     min_amount_minor=999,
     max_amount_minor=3,
+    text="needle",
+    metadata=("order", "needle"),
 )
 """Hardly any two have anything in common: then as much is looked at as ever is."""
 EVENT_FILTER: Final = EventFilter(
@@ -138,6 +140,9 @@ async def transactions_listed(store: PostgresStore, called: Called) -> None:
         for filter in _some(TRANSACTION_FILTER):
             for window in _windows(an_id("txn", 500_000)):
                 await view.transactions(window, filter)
+        for text in (crowded.TRANSACTION, crowded.REFUND, an_id("rfn", 9_999_999)):
+            for window in _windows(an_id("txn", 500_000)):
+                await view.transactions(window, TransactionFilter(text=text))
 
 
 async def events_listed(store: PostgresStore, called: Called) -> None:
@@ -187,6 +192,10 @@ async def single_things_read(store: PostgresStore, called: Called) -> None:
         await view.api_key(crowded.API_KEY)
         await view.endpoint(crowded.ENDPOINT)
         await view.event(crowded.EVENT)
+        await view.delivery(crowded.ENDPOINT, crowded.DELIVERY)
+        for transaction in (crowded.REFUNDED, crowded.TRANSACTION):
+            await view.attempts_of(transaction)
+            await view.deliveries_of(transaction)
         await view.record(crowded.RECORD, at=NOW)
 
 

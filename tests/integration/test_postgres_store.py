@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres import PostgresStore, create_engine
+from adapters.postgres import PostgresStore, create_engine, search
 from adapters.postgres.deliver import delivery_id as delivery_id_in_sql
 from adapters.postgres.keyset import Listing, read_slice
 from adapters.postgres.mapping import kinds
@@ -19,7 +19,7 @@ from payments_core.errors import Duplicate, NotFound, RuleBroken, StaleWrite
 from payments_core.ids import delivery_id
 from payments_core.merchant import Merchant
 from payments_core.page import Position
-from payments_core.ports import EventFilter, Window
+from payments_core.ports import EventFilter, TransactionFilter, Window
 from payments_core.testing.books import BooksContract
 from payments_core.testing.builders import (
     NOW,
@@ -287,3 +287,51 @@ async def test_a_rare_filter_looks_at_so_many_rows_and_says_where_to_read_on(
         ]
         back = await read_slice(connection, listing, Window(limit=1, position=Position(key=ids[10], backwards=True)))
         assert ([item.id for item in back.items], back.before, back.after) == ([], ids[5], ids[9])
+
+
+@pytest.mark.parametrize(("first_rows", "seconds"), [(3, 0.0), (3, 60.0), (1, 0.0), (100, 60.0)])
+async def test_a_search_that_is_cut_short_by_time_misses_and_doubles_nothing(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch, first_rows: int, seconds: float
+) -> None:
+    monkeypatch.setattr(search, "FIRST_ROWS", first_rows)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", seconds)
+    shop = await open_shop(store)
+    transactions = [
+        a_transaction(shop.key, metadata={"k": "needle" if number % 17 in (3, 5) else "hay"}) for number in range(60)
+    ]
+    await put(store, *transactions)
+    needles = [one for one in reversed(transactions) if one.metadata["k"] == "needle"]
+    for filter in (TransactionFilter(text="NEEDLE"), TransactionFilter(metadata=("k", "needle"))):
+        async with store.view(shop.merchant.id, False) as view:
+            for limit in (1, 2, 50):
+                found = await read_all(lambda window: view.transactions(window, filter), limit=limit)  # noqa: B023
+                assert [one.id for one in found] == [one.id for one in needles]
+                back: list[Transaction] = []
+                key: str | None = transactions[0].id
+                while key is not None:
+                    page = await view.transactions(
+                        Window(limit=limit, position=Position(key=key, backwards=True)), filter
+                    )
+                    back, key = [*page.items, *back], page.before
+                assert [one.id for one in back] == [one.id for one in needles]
+
+
+async def test_a_search_that_has_time_fills_a_page_and_names_its_neighbours(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "FIRST_ROWS", 2)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 60.0)
+    shop = await open_shop(store)
+    transactions = [a_transaction(shop.key, reference=f"{number:03} {number % 10}x") for number in range(40)]
+    await put(store, *transactions)
+    needles = [one.id for one in reversed(transactions[7::10])]
+    async with store.view(shop.merchant.id, False) as view:
+
+        async def page(position: Position | None) -> tuple[list[str], str | None, str | None]:
+            found = await view.transactions(Window(limit=2, position=position), TransactionFilter(text="7X"))
+            return [one.id for one in found.items], found.before, found.after
+
+        assert await page(None) == (needles[:2], None, needles[1])
+        assert (await page(Position(key=needles[1])))[::2] == (needles[2:], None)
+        assert await page(Position(key=transactions[7].id)) == ([], None, None)
+        assert (await page(Position(key=needles[2], backwards=True)))[:2] == (needles[:2], None)

@@ -11,20 +11,29 @@ from typing import TypeVar
 from adapters.memory.overview import health_of, present_endpoints, waiting_of
 from adapters.memory.slices import cut
 from adapters.memory.state import Account, Table
+from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
-from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
+from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.job import Job
 from payments_core.merchant import ApiKey, Merchant, PaymentKey
 from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import Slice
 from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
+from payments_core.search import holds, names_refund, names_transaction
 from payments_core.totals import DayTotals, daily_totals
 from payments_core.transaction import Transaction
-from payments_core.webhook import Delivery, Endpoint
+from payments_core.webhook import (
+    DELIVERIES_SHOWN_MAX,
+    ENDPOINTS_MAX,
+    REMOVED_SHOWN_MAX,
+    STORY_EVENTS_MAX,
+    Delivery,
+    Endpoint,
+)
 
 V = TypeVar("V")
 
@@ -73,7 +82,7 @@ class MemoryView:
         return newest_first(
             self._account.transactions,
             window,
-            lambda one: one.livemode is self._livemode and _passes(one, filter),
+            lambda one: one.livemode is self._livemode and transaction_passes(one, filter, self._account.refunds),
             lambda one: one.id,
         )
 
@@ -145,6 +154,43 @@ class MemoryView:
             ),
             lambda one: one.id,
         )
+
+    async def delivery(self, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
+        """Return the endpoint's delivery, or raise NotFound."""
+        await asyncio.sleep(0)
+        found = (self._account.deliveries.get(endpoint) or Table[Delivery]()).get(id)
+        if found is None or found.livemode is not self._livemode:
+            raise NotFound("There is no delivery with this id.")
+        return found
+
+    async def attempts_of(self, transaction: TransactionId, /) -> Sequence[Attempt]:
+        """Return the attempts for a transaction and its refunds, the oldest first."""
+        await asyncio.sleep(0)
+        return [
+            one
+            for one in self._account.attempts.oldest_first()
+            if one.livemode is self._livemode and one.transaction == transaction
+        ]
+
+    async def deliveries_of(self, transaction: TransactionId, /) -> Sequence[Delivery]:
+        """Return the latest deliveries of a transaction's events, the oldest event first."""
+        await asyncio.sleep(0)
+        account = self._account
+        its = [one for one in account.log if one.transaction == transaction and one.livemode is self._livemode]
+        events = {one.id for one in sorted(its, key=lambda one: one.sequence or 0)[-STORY_EVENTS_MAX:]}
+        found = [
+            one
+            for endpoint in self._shown_endpoints()
+            for one in (account.deliveries.get(endpoint) or Table[Delivery]()).oldest_first()
+            if one.event in events
+        ]
+        return sorted(found, key=lambda one: one.id)[-DELIVERIES_SHOWN_MAX:]
+
+    def _shown_endpoints(self) -> set[EndpointId]:
+        """Return the endpoints that there are, and those of the removed that were made last."""
+        every = [one for one in self._account.endpoints.newest_first() if one.livemode is self._livemode]
+        recent = every[: ENDPOINTS_MAX + REMOVED_SHOWN_MAX]
+        return {one.id for one in (*recent, *filter(self._is_here, every))}
 
     async def event(self, id: EventId, /) -> Event:
         """Return the event, or raise NotFound."""
@@ -230,7 +276,8 @@ def entry_passes(one: AuditEntry, filter: AuditFilter) -> bool:
     )
 
 
-def _passes(one: Transaction, filter: TransactionFilter) -> bool:
+def transaction_passes(one: Transaction, filter: TransactionFilter, refunds: Table[Refund]) -> bool:
+    """Say whether a transaction is one of those that are asked for; `refunds` are its merchant's."""
     amount = one.amount.amount_minor
     return (
         filter.status in (None, one.status)
@@ -242,7 +289,18 @@ def _passes(one: Transaction, filter: TransactionFilter) -> bool:
         and (filter.created_before is None or one.created_at < filter.created_before)
         and (filter.min_amount_minor is None or amount >= filter.min_amount_minor)
         and (filter.max_amount_minor is None or amount <= filter.max_amount_minor)
+        and (filter.text is None or _is_found(one, filter.text, refunds))
+        and (filter.metadata is None or one.metadata.get(filter.metadata[0]) == filter.metadata[1])
     )
+
+
+def _is_found(one: Transaction, text: str, refunds: Table[Refund]) -> bool:
+    if names_transaction(text):
+        return one.id == text
+    if names_refund(text):
+        refund = refunds.get(text)
+        return refund is not None and refund.livemode is one.livemode and refund.transaction == one.id
+    return holds(one, text)
 
 
 def _event_passes(one: Event, filter: EventFilter) -> bool:

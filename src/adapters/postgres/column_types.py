@@ -14,6 +14,11 @@ _NEVER_STORED: Final = re.compile("[\0\ud800-\udfff]")
 """NUL, and halves of surrogate pairs, which UTF-8 has no bytes for: Postgres refuses both in any text."""
 
 
+def is_storable(text: str) -> bool:
+    """Say whether a row can hold the text, or any that has it in it."""
+    return _NEVER_STORED.search(text) is None
+
+
 class Text(sqlalchemy.Text):
     """Text. None that Postgres would refuse is in any row: to compare a column with one is false, and no error.
 
@@ -24,7 +29,7 @@ class Text(sqlalchemy.Text):
         """What a column of text does with an operator."""
 
         def operate(self, op: OperatorType, *other: Any, **kwargs: Any) -> ColumnElement[Any]:
-            if op is eq and isinstance(other[0], str) and _NEVER_STORED.search(other[0]):
+            if op is eq and isinstance(other[0], str) and not is_storable(other[0]):
                 return false()
             return super().operate(op, *other, **kwargs)
 

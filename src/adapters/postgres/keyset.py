@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import Column, ColumnElement, FromClause, RowMapping, Select, select, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, RowMapping, Select, Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from adapters.postgres.mapping import Kind
+from adapters.postgres.mapping import Stored
 from payments_core.page import Position, Slice
 from payments_core.ports import Window
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 SCAN_ROWS_MAX: Final = 10_000
 """How many rows a filter without an index may look at for one slice."""
@@ -23,25 +24,41 @@ Filter: TypeAlias = Callable[[FromClause], ColumnElement[bool]]
 """A condition on the rows of a table, or of a part of it."""
 
 
+class Shown(Protocol[T_co]):
+    """What rows are shown as: a `Kind`, or less of it."""
+
+    @property
+    def table(self) -> Table: ...
+    @property
+    def of_row(self) -> Callable[[Stored], T_co]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[T]):
     """A list: what an index finds (`within`, in the order of `key`), and what has to be looked at row by row.
 
-    A list over all merchants is in the order of `group` first, and its keys are both values with SEPARATOR between.
+    A list over all merchants is in the order of `group` first, and its keys are both values with SEPARATOR between; or
+    in the order of `ordered_by`, an expression that has an index of its own and is worth the same as `key`.
     """
 
-    kind: Kind[T]
+    kind: Shown[T]
     key: Column[Any]
     within: Sequence[ColumnElement[bool]]
     filters: Sequence[Filter] = ()
     newest_first: bool = True
     scan_rows_max: int = SCAN_ROWS_MAX
     group: Column[Any] | None = None
+    ordered_by: ColumnElement[Any] | None = None
 
     @property
-    def order(self) -> tuple[Column[Any], ...]:
-        """The columns by which the list is ordered."""
+    def keys(self) -> tuple[Column[Any], ...]:
+        """The columns of which a key of the list is made."""
         return (self.key,) if self.group is None else (self.group, self.key)
+
+    @property
+    def order(self) -> tuple[ColumnElement[Any], ...]:
+        """What the list is ordered by."""
+        return self.keys if self.ordered_by is None else (self.ordered_by,)
 
 
 async def read_slice(connection: AsyncConnection, listing: Listing[T], window: Window) -> Slice[T]:
@@ -69,7 +86,7 @@ def _beyond(listing: Listing[T], position: Position | None, *, ascending: bool) 
     statement = select(listing.kind.table).where(*listing.within)
     if position is not None:
         texts = position.key.split(SEPARATOR) if listing.group is not None else [position.key]
-        values = [column.type.python_type(text) for column, text in zip(listing.order, texts, strict=True)]
+        values = [column.type.python_type(text) for column, text in zip(listing.keys, texts, strict=True)]
         place, given = tuple_(*listing.order), tuple_(*values)
         statement = statement.where(place > given if ascending else place < given)
     return statement.order_by(*(column.asc() if ascending else column.desc() for column in listing.order))
@@ -85,10 +102,10 @@ def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select
 
 async def _key_at(connection: AsyncConnection, listing: Listing[T], looked_at: Select[Any], offset: int) -> str | None:
     """Return the key of a row that was looked at, by its place, if so many were."""
-    rows = await connection.execute(looked_at.with_only_columns(*listing.order).offset(offset).limit(1))
+    rows = await connection.execute(looked_at.with_only_columns(*listing.keys).offset(offset).limit(1))
     row = rows.mappings().first()
     return None if row is None else _key_of(listing, row)
 
 
 def _key_of(listing: Listing[T], row: RowMapping) -> str:
-    return SEPARATOR.join(str(row[column.name]) for column in listing.order)
+    return SEPARATOR.join(str(row[column.name]) for column in listing.keys)

@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import date, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Final, TypeGuard, TypeVar
 
 from sqlalchemy import ColumnElement, Table, Text, and_, func, lateral, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from adapters.postgres import tables
+from adapters.postgres import search, stories, tables
+from adapters.postgres.column_types import is_storable
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.overview import read_endpoints_health, read_totals, read_waiting
 from adapters.postgres.statements import given
+from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
 from payments_core.errors import NotFound
 from payments_core.event import Event
 from payments_core.idempotency import Record
 from payments_core.ids import (
     ApiKeyId,
+    DeliveryId,
     EndpointId,
     EventId,
     MerchantId,
@@ -35,6 +38,7 @@ from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import Slice
 from payments_core.ports import AuditFilter, DeliveryFilter, EventFilter, TransactionFilter, Window
 from payments_core.refund import Refund
+from payments_core.search import names_refund, names_transaction
 from payments_core.totals import DayTotals
 from payments_core.transaction import Transaction
 from payments_core.webhook import Delivery, Endpoint
@@ -95,6 +99,12 @@ class PostgresView:
         """Return the event, or raise NotFound."""
         return await self._by_id(self._kinds.events, id)
 
+    async def delivery(self, endpoint: EndpointId, id: DeliveryId, /) -> Delivery:
+        """Return the endpoint's delivery, or raise NotFound."""
+        columns = tables.deliveries.c
+        own = self._own(tables.deliveries)
+        return await self._one(self._kinds.deliveries, *own, columns.endpoint_id == endpoint, columns.id == id)
+
     async def record(self, key: str, /, *, at: datetime) -> Record:
         """Return what an idempotency key did, or raise NotFound."""
         columns = tables.idempotency_records.c
@@ -102,24 +112,24 @@ class PostgresView:
             self._kinds.records, *self._own(tables.idempotency_records), columns.key == key, columns.expires_at > at
         )
 
+    # ── what belongs to one transaction
+
+    async def attempts_of(self, transaction: TransactionId, /) -> Sequence[Attempt]:
+        """Return the attempts for a transaction and its refunds, the oldest first."""
+        return await self._story(stories.read_attempts, transaction)
+
+    async def deliveries_of(self, transaction: TransactionId, /) -> Sequence[Delivery]:
+        """Return the latest deliveries of a transaction's events, the oldest event first."""
+        return await self._story(stories.read_deliveries, transaction)
+
     # ── lists
 
     async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
         """List transactions, newest first."""
-        columns = tables.transactions.c
-        indexed = _equal(
-            reference=filter.reference, customer_reference=filter.customer_reference, payment_key_id=filter.payment_key
-        )
-        times = _times("txn", columns.id, filter.created_after, filter.created_before)
-        listing = Listing(
-            kind=self._kinds.transactions,
-            key=columns.id,
-            # Of two that have an index each, the narrower: both together may match nothing among all there are.
-            within=[*self._own(tables.transactions), *(one(tables.transactions) for one in indexed[:1]), *times],
-            filters=indexed[1:]
-            + _equal(status=filter.status, currency=filter.currency)
-            + _amounts(filter.min_amount_minor, filter.max_amount_minor),
-        )
+        listing = transaction_listing(self._kinds, filter, self._own(tables.transactions), self._own(tables.refunds))
+        if is_searched(filter):
+            with translated():
+                return await search.read_searched(self._connection, listing, window)
         return await self._slice(listing, window)
 
     async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]:
@@ -265,9 +275,70 @@ class PostgresView:
             raise NotFound(NOTHING)
         return kind.of_row(row)
 
+    async def _story(self, read: stories.Read[T], transaction: TransactionId) -> Sequence[T]:
+        if not is_storable(transaction):
+            return ()
+        with translated():
+            return await read(self._connection, self._kinds, self._merchant, self._livemode, transaction)
+
     async def _slice(self, listing: Listing[T], window: Window) -> Slice[T]:
         with translated():
             return await read_slice(self._connection, listing, window)
+
+
+def transaction_listing(
+    kinds: Kinds,
+    filter: TransactionFilter,
+    own: Sequence[ColumnElement[bool]],
+    own_refunds: Sequence[ColumnElement[bool]],
+) -> Listing[Transaction]:
+    """Return the transactions of one merchant in one mode, which are `own`, as its refunds are `own_refunds`."""
+    columns = tables.transactions.c
+    indexed = _equal(
+        reference=filter.reference, customer_reference=filter.customer_reference, payment_key_id=filter.payment_key
+    )
+    times = _times("txn", columns.id, filter.created_after, filter.created_before)
+    named = named_transaction(filter.text, columns.id, tables.refunds.c.id, own_refunds)
+    return Listing(
+        kind=kinds.transactions,
+        key=columns.id,
+        # Of two that have an index each, the narrower: both together may match nothing among all there are.
+        within=[*own, *named, *(one(tables.transactions) for one in indexed[:1]), *times],
+        filters=indexed[1:] + row_filters(filter),
+    )
+
+
+def named_transaction(
+    text: str | None,
+    id: ColumnElement[str],
+    refund_id: ColumnElement[str],
+    own_refunds: Sequence[ColumnElement[bool]] = (),
+) -> Iterator[ColumnElement[bool]]:
+    """Bound ids to the one that a text names, if it is an id of a transaction or of a refund."""
+    if text is not None and names_transaction(text):
+        yield id == text
+    elif text is not None and names_refund(text):
+        yield id == select(tables.refunds.c.transaction_id).where(*own_refunds, refund_id == text).scalar_subquery()
+
+
+def row_filters(filter: TransactionFilter) -> list[Filter]:
+    """Return what has to be looked at row by row, whoever's the transactions are."""
+    filters = _equal(status=filter.status, currency=filter.currency)
+    filters += _amounts(filter.min_amount_minor, filter.max_amount_minor)
+    if _is_searched(filter.text):
+        filters.append(search.contains(filter.text))
+    if filter.metadata is not None:
+        filters.append(search.has_entry(*filter.metadata))
+    return filters
+
+
+def is_searched(filter: TransactionFilter) -> bool:
+    """Say whether rows have to be looked into, which takes as long as they are."""
+    return _is_searched(filter.text) or filter.metadata is not None
+
+
+def _is_searched(text: str | None) -> TypeGuard[str]:
+    return text is not None and not names_transaction(text) and not names_refund(text)
 
 
 def audit_listing(

@@ -24,6 +24,8 @@ from payments_core.testing.builders import (
     an_event,
 )
 from payments_core.testing.lists import ListsContract
+from payments_core.testing.search import SearchContract
+from payments_core.testing.stories import StoriesContract
 from payments_core.testing.subject import (
     Store,
     add,
@@ -40,7 +42,7 @@ from payments_core.webhook import DeliveryStatus
 ANY = TransactionFilter()
 
 
-class ViewsContract(ListsContract):
+class ViewsContract(ListsContract, SearchContract, StoriesContract):
     """Adapters supply `store`."""
 
     # ── one moment

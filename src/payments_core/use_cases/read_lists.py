@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
-from typing import Generic, TypeAlias, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 from payments_core import describe
 from payments_core.checks import Faults
 from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
-from payments_core.ids import ApiKeyId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
+from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import Caller
 from payments_core.page import (
     IDS,
@@ -26,11 +26,15 @@ from payments_core.page import (
     write_cursor,
 )
 from payments_core.ports import AuditFilter, Clock, DeliveryFilter, EventFilter, TransactionFilter, View, Views, Window
+from payments_core.search import check_search
 from payments_core.totals import SPAN_DAYS_MAX
 from payments_core.transaction import REFUNDS_SHOWN_MAX, Transaction
 from payments_core.values import Json, format_time
 
 T = TypeVar("T")
+
+EXPORT_BATCH: Final = 1_000
+"""Transactions of an export that are read at once: about 3 MB, and a snapshot of some hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +52,9 @@ class ListQuery:
     limit: int = LIMIT_DEFAULT
     cursor: str | None = None
 
+
+LATER_FILTERS: Final = frozenset({"text", "metadata"})
+"""What lists can be filtered by since cursors were first given out: where it isn't, a cursor of before goes on."""
 
 Read: TypeAlias = Callable[[View], Awaitable[T]]
 
@@ -72,13 +79,53 @@ class Reader:
         return await self._one(caller, read)
 
     async def transactions(self, caller: Caller, query: ListQuery, filter: TransactionFilter) -> Page[JsonObject]:
-        _check_amounts(filter)
+        _check(filter)
 
         async def read(view: View, window: Window) -> Slice[JsonObject]:
             found = await view.transactions(window, filter)
             return Slice(items=await _with_refunds(view, found.items), before=found.before, after=found.after)
 
         return await self._page(caller, query, "transactions", filter, read)
+
+    def export(self, caller: Caller, filter: TransactionFilter) -> AsyncGenerator[Sequence[JsonObject]]:
+        """Return all transactions that pass the filter, the newest first and without their refunds, in batches.
+
+        Each batch (1 to EXPORT_BATCH) is a snapshot of its own, so that nothing is held between two, and who asks
+        slowly holds up nobody: what changes meanwhile is given as it is when its batch is read. What is new is not
+        given. Raises Invalid at once, and what a read raises with a batch.
+        """
+        _check(filter)
+        return self._export(caller, filter)
+
+    async def _export(self, caller: Caller, filter: TransactionFilter) -> AsyncGenerator[Sequence[JsonObject]]:
+        position: Position | None = None
+        while True:
+            async with self.views.view(caller.merchant, caller.livemode) as view:
+                found = await view.transactions(Window(limit=EXPORT_BATCH, position=position), filter)
+            if found.items:
+                yield [describe.transaction_alone(one) for one in found.items]
+            if found.after is None:
+                return
+            # Each batch ends at an older transaction than the one before, and there is an oldest.
+            position = Position(key=found.after)
+
+    async def attempts(self, caller: Caller, id: TransactionId) -> Seen[Sequence[JsonObject]]:
+        """The attempts to charge a transaction and to pay out its refunds, the oldest first."""
+
+        async def read(view: View) -> Sequence[JsonObject]:
+            await view.transaction(id)
+            return [describe.attempt(attempt) for attempt in await view.attempts_of(id)]
+
+        return await self._one(caller, read)
+
+    async def deliveries_of(self, caller: Caller, id: TransactionId) -> Seen[Sequence[JsonObject]]:
+        """The deliveries of a transaction's events over all endpoints, the oldest event first; see `View`."""
+
+        async def read(view: View) -> Sequence[JsonObject]:
+            await view.transaction(id)
+            return [describe.delivery(delivery) for delivery in await view.deliveries_of(id)]
+
+        return await self._one(caller, read)
 
     async def refund(self, caller: Caller, id: RefundId) -> Seen[JsonObject]:
         async def read(view: View) -> JsonObject:
@@ -136,6 +183,14 @@ class Reader:
             return _described(await view.deliveries(endpoint, window, filter), describe.delivery)
 
         return await self._page(caller, query, f"deliveries:{endpoint}", filter, read)
+
+    async def delivery(self, caller: Caller, endpoint: EndpointId, id: DeliveryId) -> Seen[JsonObject]:
+        """One delivery, of an endpoint that is removed as well."""
+
+        async def read(view: View) -> JsonObject:
+            return describe.delivery(await view.delivery(endpoint, id))
+
+        return await self._one(caller, read)
 
     async def event(self, caller: Caller, id: EventId) -> Seen[JsonObject]:
         async def read(view: View) -> JsonObject:
@@ -238,7 +293,8 @@ async def _with_refunds(view: View, transactions: Sequence[Transaction]) -> list
     return [describe.transaction(transaction, refunds.get(transaction.id, ())) for transaction in transactions]
 
 
-def _check_amounts(filter: TransactionFilter) -> None:
+def _check(filter: TransactionFilter) -> None:
+    check_search(filter.text, filter.metadata)
     faults = Faults()
     if filter.currency is None:
         for field, value in (("min_amount", filter.min_amount_minor), ("max_amount", filter.max_amount_minor)):
@@ -258,4 +314,8 @@ def _plain(filter: object) -> Json:
     if filter is None or isinstance(filter, str):
         return filter
     fields = asdict(filter)  # type: ignore[call-overload]  # a dataclass by the calls above
-    return {name: format_time(value) if isinstance(value, datetime) else value for name, value in fields.items()}
+    return {
+        name: format_time(value) if isinstance(value, datetime) else value
+        for name, value in fields.items()
+        if value is not None or name not in LATER_FILTERS
+    }

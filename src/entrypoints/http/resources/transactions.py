@@ -144,7 +144,7 @@ async def cancel_transaction(call: Call, _body: NoBody) -> Answer:
 
 
 def _filter(query: Query) -> TransactionFilter:
-    payment_key = query.get(PAYMENT_KEY)
+    payment_key, bounds = query.get(PAYMENT_KEY), _amounts(query)
     return TransactionFilter(
         status=query.get(STATUS),
         currency=query.get(CURRENCY),
@@ -153,7 +153,8 @@ def _filter(query: Query) -> TransactionFilter:
         customer_reference=query.get(CUSTOMER_REFERENCE),
         created_after=query.get(CREATED_AFTER),
         created_before=query.get(CREATED_BEFORE),
-        **_amounts(query),
+        min_amount_minor=bounds.get("min_amount_minor"),
+        max_amount_minor=bounds.get("max_amount_minor"),
     )
 
 
