@@ -57,6 +57,8 @@ class Action(StrEnum):
     JOBS_LISTED = "jobs.listed"
     ATTEMPTS_LISTED = "attempts.listed"
     AUDIT_LISTED = "audit.listed"
+    LIST_SEEN = "list.seen"
+    """One of the lists of what merchants have; its name is in the detail, and what was looked for if that was an id."""
     JOB_SEEN = "job.seen"
     JOB_REVIVED = "job.revived"
     ATTEMPT_SEEN = "attempt.seen"

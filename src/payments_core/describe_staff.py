@@ -1,4 +1,4 @@
-"""Merchants, jobs, attempts and staff as plain values, for staff: merchants never see these."""
+"""What staff see, as plain values: whose it is beside what merchants see of it, and what merchants never see."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from payments_core.attempt import Attempt
 from payments_core.audit import AuditEntry
 from payments_core.describe import JsonObject
 from payments_core.job import Job
-from payments_core.merchant import Merchant
+from payments_core.merchant import Merchant, PaymentKey
+from payments_core.overall import EndpointSeen, Found, RecordSeen
+from payments_core.refund import Refund
 from payments_core.staff import Matter
 from payments_core.staff_member import StaffMember
+from payments_core.transaction import Transaction
 from payments_core.values import format_time
 
 
@@ -84,6 +87,56 @@ def attempt(attempt: Attempt) -> JsonObject:
         "updated_at": format_time(attempt.updated_at),
         "request_id": attempt.request_id,
     }
+
+
+def transaction(transaction: Transaction) -> JsonObject:
+    """Describe a transaction without its refunds, and whose it is."""
+    return {"merchant": transaction.merchant, **describe.transaction_alone(transaction)}
+
+
+def refund(refund: Refund) -> JsonObject:
+    """Describe a refund, and whose it is."""
+    return {"merchant": refund.merchant, **describe.refund(refund)}
+
+
+def payment_key(key: PaymentKey) -> JsonObject:
+    """Describe a payment key, which is no secret, and whose it is."""
+    return {"merchant": key.merchant, **describe.payment_key(key)}
+
+
+def endpoint(endpoint: EndpointSeen) -> JsonObject:
+    """Describe a webhook endpoint without its secrets, whose it is and how it is."""
+    return {
+        "id": endpoint.id,
+        "merchant": endpoint.merchant,
+        "livemode": endpoint.livemode,
+        "url": endpoint.url,
+        "events": list(endpoint.events),
+        "description": endpoint.description,
+        "enabled": endpoint.enabled,
+        "failing_since": _time(endpoint.failing_since),
+        "removed_at": _time(endpoint.removed_at),
+        "created_at": format_time(endpoint.created_at),
+    }
+
+
+def idempotency_record(record: RecordSeen) -> JsonObject:
+    """Describe what an idempotency key did, and whose it is."""
+    return {
+        "merchant": record.merchant,
+        "livemode": record.livemode,
+        "key": record.key,
+        "route": record.route,
+        "status": record.status,
+        "resource": record.resource,
+        "created_at": format_time(record.created_at),
+        "expires_at": format_time(record.expires_at),
+    }
+
+
+def found(found: Found) -> JsonObject:
+    """Describe whose an id is."""
+    return {"id": found.id, "kind": str(found.kind), "merchant": found.merchant, "livemode": found.livemode}
 
 
 def matter(matter: Matter) -> JsonObject:

@@ -52,6 +52,11 @@ def microseconds(at: datetime) -> int:
     return (at - _EPOCH) // _MICROSECOND
 
 
+def time_at(microseconds: int) -> datetime:
+    """Return the time so many microseconds after 1970."""
+    return _EPOCH + microseconds * _MICROSECOND
+
+
 def _encode(number: int, shifts: Iterable[int] = _SHIFTS) -> str:
     """Return 130 bits as 26 characters, or those of them that `shifts` names, two for each."""
     return "".join([_PAIRS[number >> shift & 1023] for shift in shifts])

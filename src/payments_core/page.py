@@ -15,6 +15,7 @@ from payments_core.errors import Invalid
 from payments_core.values import Json, canonical_json
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 LIMIT_MAX: Final = 100
 LIMIT_DEFAULT: Final = 20
@@ -22,7 +23,8 @@ CURSOR_LENGTH_MAX: Final = 300
 _BINDING_BYTES: Final = 9
 IDS: Final = re.compile(r"[a-z]{3}_[0-9A-Z]{26}")
 POSITIONS: Final = re.compile(r"[0-9]{1,18}")
-"""What the keys of a list look like: ids, or the positions of events."""
+RECORDS: Final = re.compile(r"[0-9]{1,17}-[0-9a-f]{32}")
+"""What the keys of a list look like: ids, the positions of events, or idempotency records over all merchants."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,10 +39,10 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slice(Generic[T]):
+class Slice(Generic[T_co]):
     """What a store found: items in the list's order, and the keys to read on from (None: the list ends there)."""
 
-    items: Sequence[T]
+    items: Sequence[T_co]
     before: str | None
     after: str | None
 

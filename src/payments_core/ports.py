@@ -38,6 +38,7 @@ from payments_core.ids import (
 from payments_core.job import Job, JobState
 from payments_core.limits import Allowance, Limit
 from payments_core.merchant import ApiKey, Merchant, PaymentKey, RefreshToken, Session
+from payments_core.overall import EndpointSeen, Found, RecordFilter, RecordSeen
 from payments_core.overview import EndpointHealth, Waiting
 from payments_core.page import IDS, Position, Slice
 from payments_core.refund import Refund
@@ -605,6 +606,11 @@ class Oversight(Protocol):
     are the merchant's id, `/` and the thing's. A filter that matches rarely may give a short slice with a key to read
     on from; dead jobs, and attempts that need review, are found at once however many others there are. Merchants, and
     the audit log, whoever it concerns, are newest first, and their keys are ids.
+    Lists of jobs and attempts go by merchant, in the order of their ids, and of each merchant the oldest first; the
+    keys of their slices are the merchant's id, `/` and the thing's. Dead jobs, and attempts that need review, are found
+    at once however many others there are. The other lists are newest first, of a merchant or of everybody, and their
+    keys are ids; those of idempotency records are like `payments_core.page.RECORDS`. A filter that matches rarely may
+    give a short slice with a key to read on from. Nobody's merchant has nothing, which is no error.
     """
 
     async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
@@ -639,6 +645,25 @@ class Oversight(Protocol):
 
     async def audit(self, window: Window, filter: AuditFilter, merchant: MerchantId | None, /) -> Slice[AuditEntry]:
         """List the entries of a merchant, or of everybody and nobody."""
+        ...
+
+    # what merchants have, of all of them and of both modes
+
+    async def transactions(
+        self, window: Window, filter: TransactionFilter, merchant: MerchantId | None, /
+    ) -> Slice[Transaction]: ...
+    async def refunds(self, window: Window, merchant: MerchantId | None, /) -> Slice[Refund]: ...
+    async def payment_keys(self, window: Window, merchant: MerchantId | None, /) -> Slice[PaymentKey]: ...
+    async def endpoints(self, window: Window, merchant: MerchantId | None, /) -> Slice[EndpointSeen]:
+        """List endpoints, removed ones included."""
+        ...
+
+    async def idempotency_records(self, window: Window, filter: RecordFilter, /) -> Slice[RecordSeen]:
+        """List records, those that have expired and are still there included."""
+        ...
+
+    async def find(self, id: str, /) -> Found:
+        """Say whose an id is, of the kinds in `payments_core.overall.KINDS_OF_IDS`, or raise NotFound."""
         ...
 
 

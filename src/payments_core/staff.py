@@ -16,15 +16,19 @@ from payments_core.audit import Action, AuditEntry
 from payments_core.errors import Conflict, LeaseLost, NotFound
 from payments_core.ids import AttemptId, JobId, MerchantId, Moment, RefundId, TransactionId
 from payments_core.job import Job, JobKind
+from payments_core.merchant import PaymentKey
+from payments_core.overall import EndpointSeen, Found, RecordFilter, RecordSeen
 from payments_core.page import Slice
 from payments_core.ports import (
     AttemptFilter,
     AuditFilter,
     JobFilter,
+    TransactionFilter,
     UnitOfWork,
     Window,
 )
 from payments_core.refund import Refund
+from payments_core.search import check_search
 from payments_core.staff_accounts import StaffAccounts
 from payments_core.staff_merchants import StaffMerchants
 from payments_core.transaction import Transaction
@@ -77,6 +81,55 @@ class Staff(StaffAccounts, StaffMerchants):
         attempt = await self.oversight.attempt(id)
         await self._note(Action.ATTEMPT_SEEN, attempt.merchant, id, livemode=attempt.livemode)
         return attempt, await self._matter(attempt.merchant, attempt.livemode, attempt.transaction, attempt.refund)
+
+    # ── what merchants have, of all of them and of both modes: what is seen is kept, as is whose it was
+
+    async def transactions(
+        self, window: Window, filter: TransactionFilter, merchant: MerchantId | None = None
+    ) -> Slice[Transaction]:
+        """List transactions, newest first. Raises Invalid for what nobody can look for."""
+        check_search(filter.text, filter.metadata)
+        await self._note_look("transactions", window, merchant)
+        return await self.oversight.transactions(window, filter, merchant)
+
+    async def refunds(self, window: Window, merchant: MerchantId | None = None) -> Slice[Refund]:
+        """List refunds, newest first."""
+        await self._note_look("refunds", window, merchant)
+        return await self.oversight.refunds(window, merchant)
+
+    async def payment_keys(self, window: Window, merchant: MerchantId | None = None) -> Slice[PaymentKey]:
+        """List payment keys, newest first."""
+        await self._note_look("payment_keys", window, merchant)
+        return await self.oversight.payment_keys(window, merchant)
+
+    async def endpoints(self, window: Window, merchant: MerchantId | None = None) -> Slice[EndpointSeen]:
+        """List webhook endpoints without their secrets, removed ones included, newest first."""
+        await self._note_look("endpoints", window, merchant)
+        return await self.oversight.endpoints(window, merchant)
+
+    async def idempotency_records(self, window: Window, filter: RecordFilter) -> Slice[RecordSeen]:
+        """List what idempotency keys did, without the answers, newest first."""
+        await self._note_look("idempotency_records", window, filter.merchant)
+        return await self.oversight.idempotency_records(window, filter)
+
+    async def find(self, id: str) -> Found:
+        """Say whose an id is, of any merchant. Raises NotFound."""
+        found = await self.oversight.find(id)
+        await self._append(
+            Action.LIST_SEEN,
+            merchant=found.merchant,
+            subject=found.id,
+            livemode=found.livemode,
+            detail={"list": "ids"},
+        )
+        return found
+
+    async def _note_look(self, name: str, window: Window, merchant: MerchantId | None) -> None:
+        """Keep that a list of what merchants have was looked at: once, however many pages of it."""
+        if window.position is None:
+            await self._append(Action.LIST_SEEN, merchant=merchant, detail={"list": name})
+
+    # ── what waits for a person
 
     async def revive(self, id: JobId) -> Job:
         """Make a dead job due now with all its tries before it, and return it.

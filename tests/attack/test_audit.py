@@ -138,6 +138,7 @@ OF_STAFF: Final = {
     Action.JOBS_LISTED,
     Action.ATTEMPTS_LISTED,
     Action.AUDIT_LISTED,
+    Action.LIST_SEEN,
     Action.SHELL_OPENED,
     Action.JOB_SEEN,
     Action.JOB_REVIVED,

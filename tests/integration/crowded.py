@@ -60,6 +60,7 @@ def time_of(id: str) -> datetime:
 
 
 BIG: Final = MerchantId(an_id("mer", 0))
+OTHER: Final = MerchantId(an_id("mer", 1))
 KEYS: Final = (PaymentKeyId(an_id("key", 0)), PaymentKeyId(an_id("key", 1)))
 REFUNDED: Final = TransactionId(an_id("txn", 0))
 """Has as many refunds as a transaction can have."""

@@ -19,6 +19,7 @@ from payments_core.event import EventType
 from payments_core.ids import JobId, PaymentKeyId, TransactionId
 from payments_core.job import JobState
 from payments_core.merchant import Merchant
+from payments_core.overall import KINDS_OF_IDS, RecordFilter, record_position
 from payments_core.page import Position
 from payments_core.ports import (
     AttemptFilter,
@@ -365,6 +366,43 @@ async def leftovers_removed(leftovers: PostgresLeftovers, called: Called) -> Non
 
 async def backlog_counted(store: PostgresStore, called: Called) -> None:
     await Watched(store.claims, called).backlog(at=NOW)
+
+
+async def staff_look_at_transactions(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    named = [TransactionFilter(text=text) for text in (crowded.TRANSACTION, crowded.REFUND, an_id("rfn", 9_999_999))]
+    for merchant in (None, crowded.BIG, crowded.OTHER):
+        for window in _windows(an_id("txn", 500_000)):
+            for filter in (*_some(TRANSACTION_FILTER), *named):
+                await oversight.transactions(window, filter, merchant)
+
+
+async def staff_look_at_the_rest(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    for merchant in (None, crowded.BIG, crowded.OTHER):
+        for list, key in (
+            (oversight.refunds, an_id("rfn", 50_000)),
+            (oversight.payment_keys, an_id("key", 10_000)),
+            (oversight.endpoints, an_id("whk", 10_000)),
+        ):
+            for window in _windows(key):
+                await list(window, merchant)
+        for window in _windows(record_position(crowded.BIG, False, "key-100000", NOW)):
+            for key in (None, crowded.RECORD):
+                await oversight.idempotency_records(window, RecordFilter(key=key, merchant=merchant))
+
+
+async def staff_find_ids(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    things = (crowded.BIG, crowded.TRANSACTION, crowded.REFUND, crowded.KEYS[0], crowded.ENDPOINT, crowded.EVENT)
+    for id in (*things, crowded.ATTEMPT, crowded.JOB):
+        assert (await oversight.find(id)).id == id
+    for kind in KINDS_OF_IDS:
+        try:
+            await oversight.find(an_id(kind, 9_999_999))
+        except NotFound:
+            continue
+        raise AssertionError("there is nothing with this id")
 
 
 async def staff_looks(store: PostgresStore, called: Called) -> None:

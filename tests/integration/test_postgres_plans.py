@@ -81,6 +81,9 @@ DRIVES: Final = (
     (drives.backlog_counted, Bound(rows_max=COUNTED_MAX, pages_max=COUNTED_MAX)),
     (drives.staff_looks, FILTERED),
     (drives.staff_look_for_merchants, FILTERED),
+    (drives.staff_look_at_transactions, FILTERED),
+    (drives.staff_look_at_the_rest, FILTERED),
+    (drives.staff_find_ids, Bound()),
     (drives.leftovers_removed, Bound(rows_max=2 * REMOVED_MAX, sorted_max=0, pages_max=20 * REMOVED_MAX)),
 )
 

@@ -24,16 +24,21 @@ from payments_core import (
     Register,
     Resolve,
     RuleBroken,
+    describe_staff,
 )
 from payments_core.attempt import LOOKUP_SCHEDULE, Attempt, AttemptKind, AttemptState
 from payments_core.audit import Action
 from payments_core.gateway import Approved, Declined, Sighting, Unknown
+from payments_core.idempotency import Once, fingerprint
 from payments_core.ids import AttemptId, JobId, MerchantId, TransactionId
 from payments_core.job import BACKOFF_MAX, FAILURES_MAX, JobState
+from payments_core.overall import RecordFilter
 from payments_core.page import Position
-from payments_core.ports import AttemptFilter, AuditFilter, EventFilter, JobFilter, Window
+from payments_core.ports import AttemptFilter, AuditFilter, EventFilter, JobFilter, TransactionFilter, Window
 from payments_core.refund import RETURNED
 from payments_core.testing.builders import NOW
+from payments_core.use_cases.make_api_key import MakeApiKey
+from payments_core.use_cases.manage_webhooks import AddEndpoint
 from payments_core.use_cases.read_lists import ListQuery
 from payments_core.use_cases.refund_transaction import RefundTransaction
 from payments_core.use_cases.resolve_attempt import NOTE_LENGTH_MAX
@@ -42,6 +47,7 @@ from tests.unit.test_settlement import Scripted, Shop
 
 LATER = timedelta(minutes=1)
 EMAIL, PASSWORD = "shop@example.com", "correct horse battery"
+URL = "https://shop.example.com/hook"
 CARD = "4242 4242 4242 4242"
 SILENCE = [Unknown(why="cut")] * (len(LOOKUP_SCHEDULE) + 1)
 REFUSED_FIRST = Declined(code="no", message="No.", check_again_after=LATER)
@@ -520,3 +526,67 @@ async def test_staff_can_reset_no_password_to_one_that_nobody_may_have(shop: Sho
     with pytest.raises(NotFound):
         await shop.payments.staff.reset_password("nobody@example.com", "another horse battery")
     assert await _kept(shop) == []
+
+
+# ── what merchants have ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_staff_see_what_all_merchants_have_and_no_secret(shop: Shop) -> None:
+    staff, page = shop.payments.staff.named("anna"), Window(limit=9)
+    secret = str((await shop.payments.add_endpoint(shop.caller, AddEndpoint(url=URL, events=("*",)))).json["secret"])
+    id = await shop.pay()
+    await shop.refund(id)
+    merchant = shop.caller.merchant
+    told = [
+        *(describe_staff.transaction(one) for one in (await staff.transactions(page, TransactionFilter())).items),
+        *(describe_staff.refund(one) for one in (await staff.refunds(page)).items),
+        *(describe_staff.payment_key(one) for one in (await staff.payment_keys(page)).items),
+        *(describe_staff.endpoint(one) for one in (await staff.endpoints(page)).items),
+        describe_staff.found(await staff.find(id)),
+    ]
+    assert [each["merchant"] for each in told] == [merchant] * 5
+    assert {each["livemode"] for each in told} == {False}
+    assert secret not in repr(told)
+    assert "secret" not in repr(told)
+    assert told[-1]["kind"] == "transaction"
+
+
+async def test_staff_see_what_an_idempotency_key_did_and_not_the_answer(shop: Shop) -> None:
+    once = Once(key="k/1", route="POST /", status=201, fingerprint=fingerprint(b"k", route="POST /", body={}))
+    made = await shop.payments.make_api_key(shop.caller, MakeApiKey(), once=once)
+    [record] = (await shop.payments.staff.idempotency_records(Window(limit=9), RecordFilter(key="k/1"))).items
+    told = describe_staff.idempotency_record(record)
+    assert (told["merchant"], told["key"], told["resource"]) == (shop.caller.merchant, "k/1", made.json["id"])
+    assert str(made.json["api_key"]) not in repr((record, told))
+
+
+async def test_a_look_at_what_merchants_have_is_kept_once_with_the_merchant_that_was_named(shop: Shop) -> None:
+    id, merchant, page = await shop.pay(), shop.caller.merchant, Window(limit=1)
+    anna, behind = shop.payments.staff.named("anna"), Window(limit=1, position=Position(key=id))
+    for window in (page, behind):
+        await anna.transactions(window, TransactionFilter(text="needle"), merchant)
+        await anna.refunds(window)
+        await anna.payment_keys(window, merchant)
+        await anna.endpoints(window)
+    await anna.idempotency_records(page, RecordFilter(merchant=merchant))
+    await anna.find(id)
+    found = await shop.payments._ports.oversight.audit(Window(limit=99), AuditFilter(action=Action.LIST_SEEN), None)
+    seen = [(str(entry.detail["list"]), entry.merchant, entry.subject) for entry in found.items]
+    assert sorted(seen, key=lambda each: each[0]) == [
+        ("endpoints", None, None),
+        ("idempotency_records", merchant, None),
+        ("ids", merchant, id),
+        ("payment_keys", merchant, None),
+        ("refunds", None, None),
+        ("transactions", merchant, None),
+    ]
+    assert "needle" not in repr(found)
+
+
+async def test_staff_cannot_look_for_what_nobody_can_and_that_is_no_look(shop: Shop) -> None:
+    before = await _kept(shop)
+    with pytest.raises(Invalid):
+        await shop.payments.staff.transactions(Window(limit=1), TransactionFilter(text=""))
+    with pytest.raises(NotFound):
+        await shop.payments.staff.find("txn_none")
+    assert await _kept(shop) == before

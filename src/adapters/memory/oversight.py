@@ -8,6 +8,7 @@ from datetime import datetime
 from itertools import islice
 from typing import TypeVar
 
+from adapters.memory.overall import MemoryOverall
 from adapters.memory.slices import cut
 from adapters.memory.state import State, Table
 from adapters.memory.views import entry_passes, newest_first
@@ -33,11 +34,8 @@ from payments_core.values import lower_ascii
 T = TypeVar("T", Job, Attempt)
 
 
-class MemoryOversight:
+class MemoryOversight(MemoryOverall):
     """The port `Oversight`."""
-
-    def __init__(self, state: State) -> None:
-        self._state = state
 
     async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
         """List merchants."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import Column, ColumnElement, FromClause, RowMapping, Select, Table, select, tuple_
+from sqlalchemy import Column, ColumnElement, FromClause, Select, Table, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from adapters.postgres.mapping import Stored
@@ -34,11 +34,25 @@ class Shown(Protocol[T_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How a list is ordered where that is not by columns, and what the keys of its slices are then.
+
+    `by` is what it is ordered by; `key_of` makes a key of a row's `columns`, `values_of` makes of a key what `by` is
+    compared with.
+    """
+
+    by: Sequence[ColumnElement[Any]]
+    columns: Sequence[Column[Any]]
+    key_of: Callable[[Stored], str]
+    values_of: Callable[[str], Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listing(Generic[T]):
     """A list: what an index finds (`within`, in the order of `key`), and what has to be looked at row by row.
 
     A list over all merchants is in the order of `group` first, and its keys are both values with SEPARATOR between; or
-    in the order of `ordered_by`, an expression that has an index of its own and is worth the same as `key`.
+    in the order that `place` says.
     """
 
     kind: Shown[T]
@@ -48,32 +62,36 @@ class Listing(Generic[T]):
     newest_first: bool = True
     scan_rows_max: int = SCAN_ROWS_MAX
     group: Column[Any] | None = None
-    ordered_by: ColumnElement[Any] | None = None
+    place: Place | None = None
 
-    @property
-    def keys(self) -> tuple[Column[Any], ...]:
-        """The columns of which a key of the list is made."""
-        return (self.key,) if self.group is None else (self.group, self.key)
+    def placed(self) -> Place:
+        """Return how the list is ordered."""
+        if self.place is not None:
+            return self.place
+        columns = (self.key,) if self.group is None else (self.group, self.key)
 
-    @property
-    def order(self) -> tuple[ColumnElement[Any], ...]:
-        """What the list is ordered by."""
-        return self.keys if self.ordered_by is None else (self.ordered_by,)
+        def values_of(key: str) -> Sequence[Any]:
+            texts = [key] if self.group is None else key.split(SEPARATOR)
+            return [column.type.python_type(text) for column, text in zip(columns, texts, strict=True)]
+
+        def key_of(row: Stored) -> str:
+            return SEPARATOR.join(str(row[column.name]) for column in columns)
+
+        return Place(by=columns, columns=columns, key_of=key_of, values_of=values_of)
 
 
 async def read_slice(connection: AsyncConnection, listing: Listing[T], window: Window) -> Slice[T]:
     """Return at most `window.limit` items next to its position, and the keys to read on from."""
-    backwards = window.position is not None and window.position.backwards
-    looked_at = _beyond(listing, window.position, ascending=backwards == listing.newest_first)
+    place, backwards = listing.placed(), window.position is not None and window.position.backwards
+    looked_at = _beyond(listing, place, window.position, ascending=backwards == listing.newest_first)
     rows = (await connection.execute(_matching(listing, looked_at, window.limit + 1))).mappings().all()
     more, found = len(rows) > window.limit, rows[: window.limit]
-    keys = [_key_of(listing, row) for row in found]
-    first, last = (keys[0], keys[-1]) if keys else (None, None)
+    first, last = (place.key_of(found[0]), place.key_of(found[-1])) if found else (None, None)
     onward = last if more else None
     if not more and listing.filters:
-        onward = await _key_at(connection, listing, looked_at, listing.scan_rows_max - 1)
+        onward = await _key_at(connection, place, looked_at, listing.scan_rows_max - 1)
         if onward is not None and first is None:
-            first = await _key_at(connection, listing, looked_at, 0)
+            first = await _key_at(connection, place, looked_at, 0)
     items = [listing.kind.of_row(row) for row in found]
     # Behind a position stands at least the row that it names.
     back = first if window.position is not None else None
@@ -82,14 +100,12 @@ async def read_slice(connection: AsyncConnection, listing: Listing[T], window: W
     return Slice(items=items, before=back, after=onward)
 
 
-def _beyond(listing: Listing[T], position: Position | None, *, ascending: bool) -> Select[Any]:
+def _beyond(listing: Listing[T], place: Place, position: Position | None, *, ascending: bool) -> Select[Any]:
     statement = select(listing.kind.table).where(*listing.within)
     if position is not None:
-        texts = position.key.split(SEPARATOR) if listing.group is not None else [position.key]
-        values = [column.type.python_type(text) for column, text in zip(listing.keys, texts, strict=True)]
-        place, given = tuple_(*listing.order), tuple_(*values)
-        statement = statement.where(place > given if ascending else place < given)
-    return statement.order_by(*(column.asc() if ascending else column.desc() for column in listing.order))
+        here, given = tuple_(*place.by), tuple_(*place.values_of(position.key))
+        statement = statement.where(here > given if ascending else here < given)
+    return statement.order_by(*(each.asc() if ascending else each.desc() for each in place.by))
 
 
 def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select[Any]:
@@ -100,12 +116,8 @@ def _matching(listing: Listing[T], looked_at: Select[Any], limit: int) -> Select
     return select(scanned).where(*(filter(scanned) for filter in listing.filters)).limit(limit)
 
 
-async def _key_at(connection: AsyncConnection, listing: Listing[T], looked_at: Select[Any], offset: int) -> str | None:
+async def _key_at(connection: AsyncConnection, place: Place, looked_at: Select[Any], offset: int) -> str | None:
     """Return the key of a row that was looked at, by its place, if so many were."""
-    rows = await connection.execute(looked_at.with_only_columns(*listing.keys).offset(offset).limit(1))
+    rows = await connection.execute(looked_at.with_only_columns(*place.columns).offset(offset).limit(1))
     row = rows.mappings().first()
-    return None if row is None else _key_of(listing, row)
-
-
-def _key_of(listing: Listing[T], row: RowMapping) -> str:
-    return SEPARATOR.join(str(row[column.name]) for column in listing.keys)
+    return None if row is None else place.key_of(row)

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, RowMapping, Table, and_, any_, func, insert, not_, or_, select
+from sqlalchemy import ColumnElement, FromClause, RowMapping, Table, and_, func, insert, not_, or_, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from adapters.postgres.errors import NOTHING, translated
 from adapters.postgres.keyset import Filter, Listing, read_slice
 from adapters.postgres.lookups import is_storable
 from adapters.postgres.mapping import Kind, Kinds, Row
+from adapters.postgres.overall import PostgresOverall, of_anybody
 from adapters.postgres.tables import attempts, jobs, merchants, staff_members, staff_sessions
 from adapters.postgres.views import audit_listing
 from payments_core.attempt import Attempt, AttemptState
@@ -36,12 +37,8 @@ _NEEDS_REVIEW: Final = attempts.c.needs_review
 _DEAD: Final = jobs.c.dead_at.is_not(None)
 
 
-class PostgresOversight:
+class PostgresOversight(PostgresOverall):
     """Reads over all merchants; see `payments_core.ports.Oversight`."""
-
-    def __init__(self, single: AsyncEngine, kinds: Kinds) -> None:
-        self._single: Final = single
-        self._kinds: Final = kinds
 
     async def merchants(self, window: Window, filter: MerchantFilter, /) -> Slice[Merchant]:
         """List merchants."""
@@ -97,8 +94,7 @@ class PostgresOversight:
 
     async def job(self, id: JobId, /) -> Job:
         """Return the job, or raise NotFound."""
-        every = func.array(select(merchants.c.id).scalar_subquery())
-        return await self._one(self._kinds.jobs, jobs.c.merchant_id == any_(every), jobs.c.id == id)
+        return await self._one(self._kinds.jobs, of_anybody(jobs), jobs.c.id == id)
 
     async def attempts(self, window: Window, filter: AttemptFilter, /) -> Slice[Attempt]:
         """List attempts."""

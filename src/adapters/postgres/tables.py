@@ -29,6 +29,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    ColumnElement,
     Computed,
     Date,
     DateTime,
@@ -42,6 +43,7 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSON
@@ -123,6 +125,16 @@ def _currency() -> CheckConstraint:
 
 def _whole_failure() -> CheckConstraint:
     return CheckConstraint("num_nulls(failure_code, failure_message, failure_retryable) IN (0, 3)", name="failure")
+
+
+def overall(table: Table) -> ColumnElement[str]:
+    """Return what orders rows of all merchants by their ids.
+
+    It is worth the same as the id, and has an index of its own. An index on the id itself the planner would take for
+    the list of one merchant, too, and pass over all others' rows.
+    """
+    id: Column[str] = table.c.id
+    return id.concat(literal_column("''"))
 
 
 def _of_merchant() -> ForeignKeyConstraint:
@@ -616,3 +628,5 @@ Index(
 Index("ix_staff_sessions_expires_at", staff_sessions.c.expires_at)
 OF_STAFF: Final = frozenset({staff_members.name, staff_sessions.name})
 """The tables whose rows are no merchant's: small, and whole on one server."""
+for _table in (transactions, refunds, payment_keys, endpoints):
+    Index(f"ix_{_table.name}_overall", overall(_table))

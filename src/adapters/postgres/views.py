@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from adapters.postgres import search, stories, tables
 from adapters.postgres.column_types import is_storable
 from adapters.postgres.errors import NOTHING, translated
-from adapters.postgres.keyset import Filter, Listing, read_slice
+from adapters.postgres.keyset import Filter, Listing, Place, read_slice
 from adapters.postgres.mapping import Kind, Kinds
 from adapters.postgres.overview import read_endpoints_health, read_totals, read_waiting
 from adapters.postgres.statements import given
@@ -126,11 +126,13 @@ class PostgresView:
 
     async def transactions(self, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
         """List transactions, newest first."""
-        listing = transaction_listing(self._kinds, filter, self._own(tables.transactions), self._own(tables.refunds))
-        if is_searched(filter):
-            with translated():
-                return await search.read_searched(self._connection, listing, window)
-        return await self._slice(listing, window)
+        with translated():
+            return await read_transactions(
+                self._connection,
+                transaction_listing(self._kinds, filter, self._merchant, self._livemode),
+                filter,
+                window,
+            )
 
     async def refunds(self, window: Window, transaction: TransactionId | None, /) -> Slice[Refund]:
         """List refunds, newest first."""
@@ -263,7 +265,7 @@ class PostgresView:
     # ── reading
 
     def _own(self, table: Table) -> list[ColumnElement[bool]]:
-        return [table.c.merchant_id == self._merchant, table.c.livemode == self._livemode]
+        return own(table, self._merchant, self._livemode)
 
     async def _by_id(self, kind: Kind[T], id: str) -> T:
         return await self._one(kind, *self._own(kind.table), kind.table.c.id == id)
@@ -286,29 +288,74 @@ class PostgresView:
             return await read_slice(self._connection, listing, window)
 
 
+def own(table: Table, merchant: MerchantId, livemode: bool) -> list[ColumnElement[bool]]:
+    """Return the conditions on what is a merchant's in a mode."""
+    return [table.c.merchant_id == merchant, table.c.livemode == livemode]
+
+
 def transaction_listing(
-    kinds: Kinds,
-    filter: TransactionFilter,
-    own: Sequence[ColumnElement[bool]],
-    own_refunds: Sequence[ColumnElement[bool]],
+    kinds: Kinds, filter: TransactionFilter, merchant: MerchantId, livemode: bool
 ) -> Listing[Transaction]:
-    """Return the transactions of one merchant in one mode, which are `own`, as its refunds are `own_refunds`."""
+    """Return the transactions of one merchant in one mode."""
     columns = tables.transactions.c
-    indexed = _equal(
-        reference=filter.reference, customer_reference=filter.customer_reference, payment_key_id=filter.payment_key
-    )
+    indexed = _indexed(filter)
     times = _times("txn", columns.id, filter.created_after, filter.created_before)
-    named = named_transaction(filter.text, columns.id, tables.refunds.c.id, own_refunds)
+    named = _named(filter.text, columns.id, tables.refunds.c.id, own(tables.refunds, merchant, livemode))
     return Listing(
         kind=kinds.transactions,
         key=columns.id,
         # Of two that have an index each, the narrower: both together may match nothing among all there are.
-        within=[*own, *named, *(one(tables.transactions) for one in indexed[:1]), *times],
-        filters=indexed[1:] + row_filters(filter),
+        within=[
+            *own(tables.transactions, merchant, livemode),
+            *named,
+            *(one(tables.transactions) for one in indexed[:1]),
+            *times,
+        ],
+        filters=indexed[1:] + _row_filters(filter),
     )
 
 
-def named_transaction(
+def transactions_of_all(kinds: Kinds, filter: TransactionFilter) -> Listing[Transaction]:
+    """Return the transactions of all merchants."""
+    id, refund_id = tables.overall(tables.transactions), tables.overall(tables.refunds)
+    return Listing(
+        kind=kinds.transactions,
+        key=tables.transactions.c.id,
+        place=overall_place(tables.transactions),
+        within=[
+            *_named(filter.text, id, refund_id),
+            *_times("txn", id, filter.created_after, filter.created_before),
+        ],
+        filters=_indexed(filter) + _row_filters(filter),
+    )
+
+
+def overall_place(table: Table) -> Place:
+    """Return the order of the rows of all merchants by their ids."""
+    return Place(
+        by=[tables.overall(table)],
+        columns=[table.c.id],
+        key_of=lambda row: str(row["id"]),
+        values_of=lambda key: [key],
+    )
+
+
+async def read_transactions(
+    connection: AsyncConnection, listing: Listing[Transaction], filter: TransactionFilter, window: Window
+) -> Slice[Transaction]:
+    """Return a slice; where rows have to be looked into, as much as there is time for."""
+    is_searched = _is_searched(filter.text) or filter.metadata is not None
+    return await (search.read_searched if is_searched else read_slice)(connection, listing, window)
+
+
+def _indexed(filter: TransactionFilter) -> list[Filter]:
+    """Return what a merchant's transactions have an index for, the narrower first."""
+    return _equal(
+        reference=filter.reference, customer_reference=filter.customer_reference, payment_key_id=filter.payment_key
+    )
+
+
+def _named(
     text: str | None,
     id: ColumnElement[str],
     refund_id: ColumnElement[str],
@@ -321,7 +368,7 @@ def named_transaction(
         yield id == select(tables.refunds.c.transaction_id).where(*own_refunds, refund_id == text).scalar_subquery()
 
 
-def row_filters(filter: TransactionFilter) -> list[Filter]:
+def _row_filters(filter: TransactionFilter) -> list[Filter]:
     """Return what has to be looked at row by row, whoever's the transactions are."""
     filters = _equal(status=filter.status, currency=filter.currency)
     filters += _amounts(filter.min_amount_minor, filter.max_amount_minor)
@@ -330,11 +377,6 @@ def row_filters(filter: TransactionFilter) -> list[Filter]:
     if filter.metadata is not None:
         filters.append(search.has_entry(*filter.metadata))
     return filters
-
-
-def is_searched(filter: TransactionFilter) -> bool:
-    """Say whether rows have to be looked into, which takes as long as they are."""
-    return _is_searched(filter.text) or filter.metadata is not None
 
 
 def _is_searched(text: str | None) -> TypeGuard[str]:

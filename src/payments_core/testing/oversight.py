@@ -29,6 +29,7 @@ from payments_core.testing.builders import (
     a_transaction,
     an_attempt,
 )
+from payments_core.testing.overall import OverallContract
 from payments_core.testing.subject import Shop, Store, open_shop, put, read_all, stored
 
 LEASE: Final = 60 * SECOND
@@ -81,7 +82,7 @@ async def _attempt_ids(store: Store, filter: AttemptFilter, *, limit: int = 2) -
     return [attempt.id for attempt in found]
 
 
-class OversightContract:
+class OversightContract(OverallContract):
     """Adapters supply `store`."""
 
     # ── lists
