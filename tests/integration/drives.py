@@ -387,6 +387,11 @@ async def staff_look_at_the_rest(store: PostgresStore, called: Called) -> None:
         ):
             for window in _windows(key):
                 await list(window, merchant)
+
+
+async def staff_look_at_idempotency_records(store: PostgresStore, called: Called) -> None:
+    oversight: Any = Watched(store.oversight, called)
+    for merchant in (None, crowded.BIG, crowded.OTHER):
         for window in _windows(record_position(crowded.BIG, False, "key-100000", NOW)):
             for key in (None, crowded.RECORD):
                 await oversight.idempotency_records(window, RecordFilter(key=key, merchant=merchant))

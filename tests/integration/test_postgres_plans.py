@@ -83,6 +83,11 @@ DRIVES: Final = (
     (drives.staff_look_for_merchants, FILTERED),
     (drives.staff_look_at_transactions, FILTERED),
     (drives.staff_look_at_the_rest, FILTERED),
+    (
+        drives.staff_look_at_idempotency_records,
+        # An index has them by time; those of one time, which are few, are sorted. At the position one row more is met.
+        Bound(rows_max=SCAN_ROWS_MAX + 2, sorted_max=SCAN_ROWS_MAX),
+    ),
     (drives.staff_find_ids, Bound()),
     (drives.leftovers_removed, Bound(rows_max=2 * REMOVED_MAX, sorted_max=0, pages_max=20 * REMOVED_MAX)),
 )

@@ -335,3 +335,35 @@ async def test_a_search_that_has_time_fills_a_page_and_names_its_neighbours(
         assert (await page(Position(key=needles[1])))[::2] == (needles[2:], None)
         assert await page(Position(key=transactions[7].id)) == ([], None, None)
         assert (await page(Position(key=needles[2], backwards=True)))[:2] == (needles[:2], None)
+
+
+@pytest.mark.parametrize("of_one", [False, True])
+async def test_a_search_of_staff_that_is_cut_short_misses_and_doubles_nothing(
+    store: PostgresStore, monkeypatch: pytest.MonkeyPatch, of_one: bool
+) -> None:
+    monkeypatch.setattr(search, "FIRST_ROWS", 3)
+    monkeypatch.setattr(search, "SEARCH_SECONDS", 0.0)
+    one, two = await open_shop(store), await open_shop(store)
+    keys = (one.key, one.live_key, one.key, two.key)
+    transactions = [
+        a_transaction(keys[number * number % 4], reference=f"{number}{' needle' if number % 17 in (3, 4, 5) else ''}")
+        for number in range(80)
+    ]
+    await put(store, *transactions)
+    merchant = one.merchant.id if of_one else None
+    needles = [
+        each.id
+        for each in reversed(transactions)
+        if "needle" in str(each.reference) and merchant in (None, each.merchant)
+    ]
+    filter = TransactionFilter(text="NEEDLE")
+    for limit in (1, 2, 50):
+        found = await read_all(lambda window: store.oversight.transactions(window, filter, merchant), limit=limit)
+        assert [each.id for each in found] == needles
+        back: list[str] = []
+        key: str | None = transactions[0].id
+        while key is not None:
+            window = Window(limit=limit, position=Position(key=key, backwards=True))
+            page = await store.oversight.transactions(window, filter, merchant)
+            back, key = [*(each.id for each in page.items), *back], page.before
+        assert back == needles

@@ -34,7 +34,7 @@ from payments_core.values import Json, format_time
 T = TypeVar("T")
 
 EXPORT_BATCH: Final = 1_000
-"""Transactions of an export that are read at once: about 3 MB, and a snapshot of some hundredths of a second."""
+"""Transactions of an export that are read at once: a snapshot of some hundredths of a second."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
