@@ -25,6 +25,8 @@ def audit_entry(entry: AuditEntry) -> JsonObject:
         "merchant": entry.merchant,
         **describe.audit_entry(entry),
         "actor": actor,
+        "address": entry.address,
+        "request_id": entry.request_id,
         "detail": dict(entry.detail),
     }
 

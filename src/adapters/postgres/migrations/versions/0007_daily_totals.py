@@ -16,7 +16,7 @@ from adapters.postgres.migrations.daily_totals import adding
 from adapters.postgres.migrations.locks import lock_tables
 
 revision = "0007"
-down_revision = "0005"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 

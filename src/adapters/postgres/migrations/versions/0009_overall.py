@@ -9,7 +9,7 @@ from alembic import op
 from adapters.postgres.migrations.locks import lock_tables
 
 revision = "0009"
-down_revision = "0005"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
