@@ -2,23 +2,149 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, timedelta
+from typing import Any, Final
 
+from entrypoints.http.console.charts import Bucket, Chart, buckets, side_by_side, stacked
 from entrypoints.http.console.page import page
 from entrypoints.http.console.visits import Visit
 from entrypoints.http.responses import Reply
+from payments_core.describe import JsonObject
+from payments_core.errors import Invalid
+from payments_core.money import currency, format_minor
 from payments_core.ports import TransactionFilter
+from payments_core.totals import SPAN_DAYS_MAX
 from payments_core.use_cases.read_lists import ListQuery
 
 SECTION: Final = "overview"
 LATEST: Final = 10
+SPANS: Final = (7, 30, 90, 365)
+SPAN_DEFAULT: Final = 30
+CURRENCIES_MAX: Final = 12
+"""With charts of their own; in which more was taken comes first."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Business:
+    """A span in one currency: sums as they are written, and both charts. `rate` is None where no payment was decided.
+
+    `rows` are what the charts show, for who would rather read.
+    """
+
+    currency: str
+    volume: str
+    refunded: str
+    accepted: int
+    refunds: int
+    rate: str | None
+    money: Chart
+    payments: Chart
+    rows: Sequence[Sequence[str]]
 
 
 @page("", section=SECTION)
 async def overview(visit: Visit) -> Reply:
-    """Show the latest payments."""
-    latest = await visit.payments.read.transactions(visit.caller, ListQuery(limit=LATEST), TransactionFilter())
-    return visit.show("overview.html", latest=latest.items)
+    """Show a span's figures by day and currency, the latest payments, endpoints in trouble and what waits."""
+    today = visit.services.clock.now().astimezone(UTC).date()
+    fault: Invalid | None = None
+    try:
+        first, last = _span(visit, today)
+        totals = await visit.payments.read.totals(visit.caller, first, last)
+    except Invalid as invalid:
+        fault, first, last = invalid, _back(today, SPAN_DEFAULT), today
+        totals = await visit.payments.read.totals(visit.caller, first, last)
+    read = visit.payments.read
+    latest = await read.transactions(visit.caller, ListQuery(limit=LATEST), TransactionFilter())
+    health = await read.endpoints_health(visit.caller)
+    waiting = await read.waiting(visit.caller)
+    return visit.show(
+        "overview.html",
+        faults=fault,
+        first=first,
+        last=last,
+        spans=[(days, _back(today, days)) for days in SPANS],
+        today=today,
+        businesses=_businesses(totals.value, buckets(first, last))[:CURRENCIES_MAX],
+        latest=latest.items,
+        trouble=[one for one in health.value if one["in_trouble"]],
+        waiting=waiting.value,
+    )
 
 
 PAGES: Final = (overview,)
+
+
+def _back(today: date, days: int) -> date:
+    return today - timedelta(days=days - 1)
+
+
+def _span(visit: Visit, today: date) -> tuple[date, date]:
+    """Return the days that the address asks for. Raises Invalid."""
+    given = [(name, visit.query.get(name)) for name in ("from", "to")]
+    first, last = (None if text is None else _day(name, text) for name, text in given)
+    last = last or today
+    first = first or _back(last, SPAN_DEFAULT)
+    if first > last:
+        raise Invalid.field("to", "out_of_range", "Must be the first day or a later one.")
+    if (last - first).days >= SPAN_DAYS_MAX:
+        raise Invalid.field("from", "out_of_range", f"A span has {SPAN_DAYS_MAX} days at most.")
+    return first, last
+
+
+def _day(name: str, text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid.field(name, "malformed", "Must be a day, such as 2026-03-31.") from None
+
+
+_Day = Mapping[str, Any]
+"""One of the totals, as `describe.day_totals` gives it."""
+
+
+def _businesses(totals: Sequence[JsonObject], parts: Sequence[Bucket]) -> list[Business]:
+    """Return each currency's figures, the one with most payments first."""
+    by_currency: dict[str, list[_Day]] = {}
+    for one in totals:
+        by_currency.setdefault(str(one["currency"]), []).append(one)
+    found = [_business(code, days, parts) for code, days in by_currency.items()]
+    return sorted(found, key=lambda one: (-one.accepted, one.currency))
+
+
+def _business(code: str, days: Sequence[_Day], parts: Sequence[Bucket]) -> Business:
+    def write(minor: int) -> str:
+        return ("-" if minor < 0 else "") + format_minor(abs(minor), currency(code))
+
+    within: list[list[_Day]] = [[] for _ in parts]
+    for day in days:
+        within[(date.fromisoformat(day["day"]) - parts[0].first).days // parts[0].days].append(day)
+    sums = [_summed(some) for some in within]
+    whole = _summed(days)
+    decided = whole["succeeded"] + whole["failed"]
+    return Business(
+        currency=code,
+        volume=write(whole["amount"]),
+        refunded=write(whole["amount_refunded"]),
+        accepted=whole["accepted"],
+        refunds=whole["refunds"],
+        rate=f"{whole['succeeded'] / decided:.1%}" if decided > 0 else None,
+        money=side_by_side(parts, [[one[name] for name in _MONEY] for one in sums], ("taken", "refunded"), write),
+        payments=stacked(parts, [[one[name] for name in _COUNTED] for one in sums], _COUNTED, str),
+        rows=[
+            (part.words, write(one["amount"]), write(one["amount_refunded"]), *(f"{one[name]:,}" for name in _COUNTED))
+            for part, one in zip(parts, sums, strict=True)
+            if any(one.values())
+        ],
+    )
+
+
+_MONEY: Final = ("amount", "amount_refunded")
+_COUNTED: Final = ("succeeded", "failed", "canceled")
+_NAMES: Final = (*_MONEY, "accepted", "refunds", *_COUNTED)
+
+
+def _summed(days: Sequence[_Day]) -> dict[str, int]:
+    """Add up the totals of some days; amounts in minor units, which they are without the point."""
+    return {name: sum(int(str(day[name]).replace(".", "")) for day in days) for name in _NAMES}

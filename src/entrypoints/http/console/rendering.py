@@ -99,5 +99,6 @@ def _words(code: str | None) -> str:
 
 def _grouped(amount: str) -> str:
     """Write an amount with its thousands apart: `1234.50` as `1,234.50`."""
-    whole, separator, decimals = amount.partition(".")
-    return f"{int(whole):,}{separator}{decimals}"
+    sign, unsigned = ("-", amount[1:]) if amount.startswith("-") else ("", amount)
+    whole, separator, decimals = unsigned.partition(".")
+    return f"{sign}{int(whole):,}{separator}{decimals}"
