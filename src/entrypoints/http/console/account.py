@@ -7,8 +7,8 @@ from typing import Final
 import msgspec
 
 from entrypoints.http.console.page import For, form, page
-from entrypoints.http.console.session_cookie import Cookie, Who, cookie_header, new_visitor
-from entrypoints.http.console.visits import ROOT, SIGN_IN, Visit
+from entrypoints.http.console.session_cookie import Cookie, Who, new_visitor
+from entrypoints.http.console.visits import ROOT, SIGN_IN, Visit, inside
 from entrypoints.http.responses import Reply
 from payments_core import Conflict, Forbidden, InvalidCredentials, TooMany
 from payments_core.errors import Invalid
@@ -37,7 +37,7 @@ async def sign_in(visit: Visit) -> Reply:
         return _sign_in_form(visit, email=email, error=refused.message)
     except TooMany:
         return _sign_in_form(visit, email=email, error=WAIT)
-    return visit.lead(_inside(visit.form.get("next")))
+    return visit.lead(inside(visit.form.get("next"), ROOT))
 
 
 @page("/sign-up", whose=For.ANYBODY)
@@ -80,7 +80,7 @@ async def sign_out_everywhere(visit: Visit) -> Reply:
     return _gone(visit, "signed_out_everywhere")
 
 
-@page("/account", section=SECTION)
+@page("/account", section=SECTION, for_staff=False)
 async def account(visit: Visit) -> Reply:
     """Show whose account it is, and what can be changed of it."""
     return await _account(visit)
@@ -119,24 +119,12 @@ async def _begin(visit: Visit, email: str, password: str) -> None:
     """Sign in under a new cookie: what was there before is good for nothing (session fixation)."""
     session = await visit.payments.open_console(LogIn(email=email, password=password), origin=visit.origin)
     now = visit.services.clock.now()
-    _take(visit, Cookie(who=Who.MERCHANT, subject=session.merchant, session=session.id, seen_at=now))
+    visit.take(Cookie(who=Who.MERCHANT, subject=session.merchant, session=session.id, seen_at=now))
 
 
 def _gone(visit: Visit, said: str) -> Reply:
-    _take(visit, new_visitor(visit.services.clock.now()))
+    visit.take(new_visitor(visit.services.clock.now()))
     return visit.lead(SIGN_IN, said=said)
-
-
-def _take(visit: Visit, cookie: Cookie) -> None:
-    visit.cookie = cookie
-    visit.headers = [cookie_header(visit.services, cookie, secure=visit.secure)]
-
-
-def _inside(path: str | None) -> str:
-    """Return a path of the console's own pages, whatever somebody wrote into the address of the form."""
-    if path is None or not path.startswith(f"{ROOT}/") or "\\" in path or not path.isascii() or not path.isprintable():
-        return ROOT
-    return path
 
 
 def _is_closed(visit: Visit) -> bool:

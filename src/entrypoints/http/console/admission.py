@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Final
 from urllib.parse import urlencode
@@ -14,7 +16,7 @@ from litestar.types import HTTPScope, Receive
 from entrypoints.http.bodies import read_body
 from entrypoints.http.console.errors import ForeignForm, error_page
 from entrypoints.http.console.fields import NOTHING, Fields, read_fields
-from entrypoints.http.console.page import For, Page
+from entrypoints.http.console.page import MODE, OF, For, Page
 from entrypoints.http.console.session_cookie import (
     RENEWED_AFTER,
     Cookie,
@@ -24,20 +26,26 @@ from entrypoints.http.console.session_cookie import (
     new_visitor,
     read_cookie,
 )
-from entrypoints.http.console.visits import SIGN_IN, Visit
+from entrypoints.http.console.visits import ROOT, SIGN_IN, STAFF_SIGN_IN, Visit
 from entrypoints.http.pipeline import CUT_OFF
 from entrypoints.http.problems import Refusal
 from entrypoints.http.request_context import RequestContext, client_address, path_as_sent
 from entrypoints.http.responses import CONSOLE, NO_STORE, Reply
 from entrypoints.services import Services
-from payments_core import Caller, InvalidCredentials, OutcomeUnknown, Unavailable
+from payments_core import Caller, InvalidCredentials, NotFound, OutcomeUnknown, Unavailable
 from payments_core.audit import Origin
 from payments_core.guesses import count
 from payments_core.ids import MerchantId, SessionId
 from payments_core.limits import CONSOLE_PER_VISITOR, counted_as
+from payments_core.staff import Staff
+from payments_core.staff_merchants import PAGE_LENGTH_MAX
 
 UTC_NAME: Final = "UTC"
 ZONE_COOKIE: Final = "payments_zone"
+STOP_ASKING: Final = 286
+"""The status at which htmx asks no more by itself."""
+_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_MODES: Final[Mapping[str, bool]] = {"test": False, "live": True}
 _FORM_TYPE: Final = "application/x-www-form-urlencoded"
 _SAME_ORIGIN: Final = "same-origin"
 
@@ -73,8 +81,14 @@ async def _answer(page: Page, services: Services, scope: HTTPScope, receive: Rec
     known = read_cookie(services, context, secure=secure)
     cookie = known or new_visitor(services.clock.now())
     await count(services.limits, CONSOLE_PER_VISITOR, _counted(known, address))
-    caller = await _admitted(page, services, cookie, origin)
+    for id in ids.values():
+        if _ID.fullmatch(id) is None:
+            raise NotFound("There is nothing with this id.")
+    admitted = await _admit(page, services, cookie, origin, ids)
     live_update = bool(context.all(b"hx-request"))
+    if live_update and OF in ids:
+        # Each look of the staff is in the merchant's audit log: a page that looks by itself would fill it.
+        return Reply(STOP_ASKING, (*CONSOLE, NO_STORE))
     visit = Visit(
         services=services,
         origin=origin,
@@ -85,7 +99,10 @@ async def _answer(page: Page, services: Services, scope: HTTPScope, receive: Rec
         query=read_fields(scope["query_string"]),
         form=NOTHING if page.method == "GET" else await _read_form(services, receive, context, cookie),
         zone=_zone(context),
-        admitted=caller,
+        admitted=admitted.caller,
+        desk=admitted.desk,
+        base=admitted.base,
+        looks=admitted.looks,
         live_update=live_update,
         section=page.section,
     )
@@ -97,17 +114,53 @@ async def _answer(page: Page, services: Services, scope: HTTPScope, receive: Rec
     return await page.show(visit)
 
 
-async def _admitted(page: Page, services: Services, cookie: Cookie, origin: Origin) -> Caller | None:
-    """Return the merchant whose page it is, None where it is nobody's. Raises SignInFirst, Forbidden (`suspended`)."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Admitted:
+    """As whom somebody may see a page; see `Visit`."""
+
+    caller: Caller | None = None
+    desk: Staff | None = None
+    base: str = ROOT
+    looks: bool = False
+
+
+async def _admit(page: Page, services: Services, cookie: Cookie, origin: Origin, ids: Mapping[str, str]) -> _Admitted:
+    """Say as whom the visitor may see the page. Raises SignInFirst, NotFound, Forbidden (`suspended`)."""
     if page.whose is For.ANYBODY:
-        return None
+        return _Admitted()
+    if page.whose is For.STAFF:
+        return _Admitted(desk=await _desk(services, cookie, origin))
+    if OF in ids:
+        return await _look(page, await _desk(services, cookie, origin), ids)
     if cookie.who is not Who.MERCHANT:
         raise SignInFirst(SIGN_IN)
     merchant, session = MerchantId(cookie.subject), SessionId(cookie.session)
     try:
-        return await services.payments.authenticator.by_console_session(merchant, session, origin=origin)
+        caller = await services.payments.authenticator.by_console_session(merchant, session, origin=origin)
     except InvalidCredentials:
         raise SignInFirst(SIGN_IN) from None
+    return _Admitted(caller=caller)
+
+
+async def _desk(services: Services, cookie: Cookie, origin: Origin) -> Staff:
+    """Return what staff can do, in the name of who visits. Raises SignInFirst."""
+    if cookie.who is not Who.STAFF:
+        raise SignInFirst(STAFF_SIGN_IN)
+    try:
+        member = await services.payments.staff.recognise(cookie.session)
+    except InvalidCredentials:
+        raise SignInFirst(STAFF_SIGN_IN) from None
+    return services.payments.staff.named(member.email, origin=origin)
+
+
+async def _look(page: Page, desk: Staff, ids: Mapping[str, str]) -> _Admitted:
+    """Let one of the staff look at a merchant's page, which the merchant's audit log then has. Raises NotFound."""
+    mode = ids[MODE]
+    if mode not in _MODES:
+        raise NotFound("There are two modes, test and live.")
+    seen = page.path.format(**ids)[:PAGE_LENGTH_MAX] or "/"
+    caller = await desk.caller(MerchantId(ids[OF]), livemode=_MODES[mode], page=seen)
+    return _Admitted(caller=caller, desk=desk, base=f"{ROOT}/merchants/{ids[OF]}/{mode}", looks=True)
 
 
 async def _read_form(services: Services, receive: Receive, context: RequestContext, cookie: Cookie) -> Fields:

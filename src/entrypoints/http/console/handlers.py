@@ -9,13 +9,13 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
 from litestar.types import Method
 
-from entrypoints.http.console import account, overview
+from entrypoints.http.console import account, overview, staff_account, staff_merchants, staff_things, staff_work
 from entrypoints.http.console.admission import answer
 from entrypoints.http.console.page import Page
 from entrypoints.http.console.rendering import STATIC, asset, asset_version
-from entrypoints.http.console.visits import ROOT
+from entrypoints.http.console.visits import ROOT, STAFF_ROOT
 from entrypoints.http.health import PUBLIC
-from entrypoints.http.responses import BARE, Reply
+from entrypoints.http.responses import BARE, NO_STORE, Reply
 from entrypoints.services import Services
 from payments_core import NotFound
 
@@ -24,6 +24,10 @@ AnyRequest: TypeAlias = Request[Any, Any, Any]
 PAGES: Final[tuple[Page, ...]] = (
     *account.PAGES,
     *overview.PAGES,
+    *staff_account.PAGES,
+    *staff_merchants.PAGES,
+    *staff_things.PAGES,
+    *staff_work.PAGES,
 )
 CONSOLE: Final = "console"
 """The key of a Litestar handler's `opt` under which its pages are, by method."""
@@ -41,6 +45,7 @@ def console_handlers(services: Services) -> list[HTTPRouteHandler]:
             pages[page.method] = page
     return [
         _static_handler(),
+        _admin_handler(),
         *(_handler(services, path, pages) for path, pages in paths.items()),
     ]
 
@@ -62,6 +67,15 @@ def _handler(services: Services, path: str, pages: Mapping[str, Page]) -> HTTPRo
 
     name = "console " + " ".join(page.name for page in pages.values()) + f" {path}"
     return route(template, http_method=methods, status_code=200, name=name, opt={CONSOLE: pages})(handle)
+
+
+def _admin_handler() -> HTTPRouteHandler:
+    @route("/admin", http_method=["GET", "HEAD"], opt=PUBLIC)
+    async def admin() -> Reply:
+        """Lead to the staff's pages, which are where everybody's are."""
+        return Reply(303, (*BARE, NO_STORE, (b"location", STAFF_ROOT.encode())))
+
+    return admin
 
 
 def _static_handler() -> HTTPRouteHandler:

@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from entrypoints.http.console.fields import Fields
 from entrypoints.http.console.rendering import render
-from entrypoints.http.console.session_cookie import Cookie
+from entrypoints.http.console.session_cookie import Cookie, cookie_header
 from entrypoints.http.responses import CONSOLE, NO_STORE, Reply
 from entrypoints.services import Services
 from payments_core import Caller, Once, Payments
 from payments_core.audit import Origin
 from payments_core.errors import Fault, Invalid
 from payments_core.idempotency import fingerprint
+from payments_core.staff import Staff
 from payments_core.values import Json
 
 ROOT: Final = "/console"
 SIGN_IN: Final = f"{ROOT}/sign-in"
+STAFF_ROOT: Final = f"{ROOT}/staff"
+STAFF_SIGN_IN: Final = f"{STAFF_ROOT}/sign-in"
 _ONCE_BYTES: Final = 18
 SAID: Final[Mapping[str, str]] = {
     "signed_out": "You are signed out.",
@@ -45,9 +48,9 @@ class Visit:
     """One request for a page: who it is, what they ask, and how they are answered.
 
     `admitted` is the merchant whose things are shown, as whoever looks may see them; pages for nobody in particular and
-    the staff's own have none. `base` is the address under which that merchant's pages are. `looks` says that one of the
-    staff looks at them, and can change nothing. `secure` says that the cookie is one for TLS alone. `live_update` says
-    that the page itself asks for what is new on it.
+    the staff's own have none. `base` is the address under which that merchant's pages are. `desk` is there for staff
+    alone; `looks` says that they look at a merchant's page, and can change nothing. `secure`: the cookie is one for TLS
+    alone. `live_update`: the page itself asks for what is new on it.
     """
 
     services: Services
@@ -60,7 +63,7 @@ class Visit:
     form: Fields
     zone: ZoneInfo
     admitted: Caller | None = None
-    staff_email: str | None = None
+    desk: Staff | None = None
     base: str = ROOT
     looks: bool = False
     live_update: bool = False
@@ -77,6 +80,12 @@ class Visit:
         """The merchant whose things are shown."""
         assert self.admitted is not None
         return self.admitted
+
+    @property
+    def staff(self) -> Staff:
+        """What staff can do, in the name of whoever visits; only for pages of staff."""
+        assert self.desk is not None
+        return self.desk
 
     @property
     def form_token(self) -> str:
@@ -135,9 +144,17 @@ class Visit:
             fingerprint=fingerprint(self.services.fingerprint_key, route=route, body=body, scopes=self.caller.scopes),
         )
 
-    def within(self, section: str) -> Visit:
-        """Return the visit, of which the menu says that it is in this section."""
-        return replace(self, section=section)
+    def take(self, cookie: Cookie) -> None:
+        """Be somebody else from here on: under a new cookie, the one before is good for nothing (session fixation)."""
+        self.cookie = cookie
+        self.headers = [cookie_header(self.services, cookie, secure=self.secure)]
+
+
+def inside(path: str | None, otherwise: str) -> str:
+    """Return a path of the console's own pages, whatever somebody wrote into the address of the form."""
+    if path is None or not path.startswith(f"{ROOT}/") or "\\" in path or not path.isascii() or not path.isprintable():
+        return otherwise
+    return path
 
 
 def new_once() -> str:
