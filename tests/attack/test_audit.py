@@ -24,6 +24,7 @@ from payments_core.ports import AuditFilter, Window
 from payments_core.testing.builders import a_moment, an_audit_entry
 from payments_core.testing.subject import open_shop, put
 from payments_core.use_cases.make_api_key import MakeApiKey, add_api_key
+from tests.unit.console_browser import Browser
 from tests.unit.http_shop import PASSWORD, Api, Shop, open_api, problem
 
 ANY: Final = AuditFilter()
@@ -64,6 +65,12 @@ async def _make_key(shop: Shop) -> str:
 async def _end_session(shop: Shop) -> Any:
     secret = (await _log_in(shop)).json()["api_key"]
     return await shop.post("/api/auth/logout/", headers={"authorization": f"Token {secret}"})
+
+
+async def _end_all_sessions(shop: Shop) -> Any:
+    browser = await Browser(shop.api.client).sign_in(shop.email)
+    await browser.get("/console/account")
+    return await browser.submit("/console/sign-out-everywhere")
 
 
 async def _steal_session(shop: Shop) -> Any:
@@ -111,6 +118,7 @@ DEEDS: Final[dict[Action, Deed]] = {
         "/api/auth/login/", json={"email": shop.email, "password": "a guess of somebody"}
     ),
     Action.SESSION_ENDED: _end_session,
+    Action.SESSIONS_ENDED: _end_all_sessions,
     Action.SESSION_STOLEN: _steal_session,
     Action.PASSWORD_CHANGED: _change_password,
     Action.PASSWORD_REFUSED: lambda shop: _change_password(shop, old="a guess of somebody"),
