@@ -102,6 +102,7 @@ def _greet(screen: Screen, api: str, merchant: DemoMerchant | None, directory: D
 
     screen.line()
     screen.line(f"API      {api}/api", style="bold")
+    screen.line(f"Console  {api}/console")
     screen.line(f"Docs     {api}/docs")
     screen.line(f"Data     {directory.path}")
     if merchant is None:

@@ -25,6 +25,7 @@ from payments_core import NotFound
 
 SCHEMA_PATH: Final = "/schema/openapi.json"
 DOCS_PATH: Final = "/docs"
+CONSOLE_PATH: Final = "/console"
 API_PATH: Final = "/api"
 """The foot of all calls, which people look at too."""
 PROBLEMS_PATH: Final = "/problems"
@@ -109,7 +110,8 @@ def _page(title: str, body: str) -> bytes:
 _LANDING: Final = _page(
     "Payments",
     "<p>Payments, refunds and signed webhooks.</p>"
-    f'<p><a href="{DOCS_PATH}">Reference</a>, where each call can be tried · '
+    f'<p><a href="{CONSOLE_PATH}">Console</a>, to look and to try · '
+    f'<a href="{DOCS_PATH}">Reference</a>, where each call can be tried · '
     f'<a href="{SCHEMA_PATH}">OpenAPI document</a> · '
     f'<a href="{PROBLEMS_PATH}">Problems and their cures</a> · '
     f'<a href="{READY_PATH}">Health</a> (<a href="{LIVE_PATH}">alive?</a>)</p>',
