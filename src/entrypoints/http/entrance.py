@@ -1,7 +1,7 @@
 """What a request is by where it was sent to, from which page, and over what: host, origin and scheme.
 
-Nothing but these rules looks at a request's `Host`, `Origin` and `X-Forwarded-Proto`; no body and no stored page
-depends on them.
+Nothing but these rules looks at a request's `Host`, `Origin` and `X-Forwarded-Proto`; no stored page depends on them,
+and no body but the console's, which shows calls at the address that the viewer's browser used.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from entrypoints.settings import Settings
 API_ROOT: Final = "/api"
 HEALTH_ROOT: Final = "/health/"
 _LABEL: Final = re.compile(r"[a-z0-9_-]{1,63}")
+_HOST: Final = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+HOST_UNKNOWN: Final = "localhost"
 PREFLIGHT_SECONDS: Final = 600
 """How long a browser keeps what a preflight said."""
 _MAY_BE_SENT: Final = b"authorization, content-type, idempotency-key, if-none-match, x-request-id"
@@ -49,6 +51,12 @@ def _name_of(host: str) -> str:
     elif port and not (port.isascii() and port.isdigit()):
         return ""
     return name.lower().removesuffix(".")
+
+
+def address_of(hosts: Sequence[str], *, secure: bool) -> str:
+    """Return the address at which we are, as the `Host` of a request says; nothing in it means anything to a shell."""
+    host = hosts[0] if len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None else HOST_UNKNOWN
+    return f"{'https' if secure else 'http'}://{host}"
 
 
 def add_headers(request: HTTPScope, context: RequestContext, settings: Settings) -> None:

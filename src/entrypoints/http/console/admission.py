@@ -27,6 +27,7 @@ from entrypoints.http.console.session_cookie import (
     read_cookie,
 )
 from entrypoints.http.console.visits import ROOT, SIGN_IN, STAFF_SIGN_IN, Visit
+from entrypoints.http.entrance import address_of
 from entrypoints.http.pipeline import CUT_OFF
 from entrypoints.http.problems import Refusal
 from entrypoints.http.request_context import RequestContext, client_address, path_as_sent
@@ -94,6 +95,7 @@ async def _answer(page: Page, services: Services, scope: HTTPScope, receive: Rec
         origin=origin,
         cookie=cookie,
         secure=secure,
+        server=address_of(context.all(b"host"), secure=secure),
         path=scope["path"],
         ids=ids,
         query=read_fields(scope["query_string"]),
