@@ -38,6 +38,10 @@ class Position:
     backwards: bool = False
 
 
+END: Final = Position(key="9" * 18, backwards=True)
+"""Behind all events that there will be."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slice(Generic[T_co]):
     """What a store found: items in the list's order, and the keys to read on from (None: the list ends there)."""

@@ -15,6 +15,7 @@ from payments_core.errors import Invalid
 from payments_core.ids import ApiKeyId, DeliveryId, EndpointId, EventId, PaymentKeyId, RefundId, TransactionId
 from payments_core.merchant import Caller
 from payments_core.page import (
+    END,
     IDS,
     LIMIT_DEFAULT,
     LIMIT_MAX,
@@ -201,6 +202,20 @@ class Reader:
     async def events(self, caller: Caller, query: ListQuery, filter: EventFilter) -> Page[JsonObject]:
         async def read(view: View, window: Window) -> Slice[JsonObject]:
             return _described(await view.events(window, filter), describe.recorded_event)
+
+        return await self._page(caller, query, "events", filter, read, keys=POSITIONS)
+
+    async def latest_events(self, caller: Caller, query: ListQuery, filter: EventFilter) -> Page[JsonObject]:
+        """The same list from its end, where `query` has no cursor: `previous` leads to what happened before."""
+        if query.cursor is not None:
+            return await self.events(caller, query, filter)
+
+        async def read(view: View, window: Window) -> Slice[JsonObject]:
+            last = Window(limit=window.limit, position=END)
+            found = await view.events(last, filter)
+            return Slice(
+                items=[describe.recorded_event(event) for event in found.items], before=found.before, after=None
+            )
 
         return await self._page(caller, query, "events", filter, read, keys=POSITIONS)
 

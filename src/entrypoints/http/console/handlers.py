@@ -9,7 +9,15 @@ from litestar import Request
 from litestar.handlers import HTTPRouteHandler, route
 from litestar.types import Method
 
-from entrypoints.http.console import account, overview, staff_account, staff_merchants, staff_things, staff_work
+from entrypoints.http.console import (
+    account,
+    developers,
+    overview,
+    staff_account,
+    staff_merchants,
+    staff_things,
+    staff_work,
+)
 from entrypoints.http.console.admission import answer
 from entrypoints.http.console.page import Page
 from entrypoints.http.console.rendering import STATIC, asset, asset_version
@@ -28,6 +36,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *staff_merchants.PAGES,
     *staff_things.PAGES,
     *staff_work.PAGES,
+    *developers.PAGES,
 )
 CONSOLE: Final = "console"
 """The key of a Litestar handler's `opt` under which its pages are, by method."""

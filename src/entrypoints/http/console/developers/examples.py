@@ -1,0 +1,119 @@
+"""Examples of calls, filled in with what the merchant has."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from entrypoints.http.console.developers.calls import LANGUAGES, ApiCall
+from entrypoints.http.console.developers.own import (
+    active_payment_key,
+    api_key_placeholder,
+    payment_key_placeholder,
+    refundable,
+)
+from entrypoints.http.console.developers.section import SECTION
+from entrypoints.http.console.page import page
+from entrypoints.http.console.visits import Visit
+from entrypoints.http.responses import Reply
+from payments_core.errors import Invalid
+from payments_core.event import EventType
+
+NO_TRANSACTION: Final = "txn_..."
+_ORDER_BYTES: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """A call with its title and what there is to know about it."""
+
+    code: str
+    title: str
+    words: str
+    call: ApiCall
+
+
+@page("/developers/examples", section=SECTION)
+async def examples(visit: Visit) -> Reply:
+    """Show the calls that everybody needs first, in one language."""
+    language, faults = visit.query.get("language") or "curl", None
+    if language not in LANGUAGES:
+        faults = Invalid.field("language", "unknown_value", f"There are examples in {', '.join(LANGUAGES)}.")
+        language = "curl"
+    payment_key, paid = await active_payment_key(visit), await refundable(visit)
+    api_key = await api_key_placeholder(visit)
+    transaction = NO_TRANSACTION if paid is None else str(paid["id"])
+    calls = _examples(visit.server, api_key, payment_key or payment_key_placeholder(visit), transaction)
+    _, needs, write = LANGUAGES[language]
+    return visit.show(
+        "developers/examples.html",
+        faults=faults,
+        languages=[(code, name) for code, (name, _, _) in LANGUAGES.items()],
+        language=language,
+        needs=needs,
+        examples=[(example, write(example.call)) for example in calls],
+        api_key=api_key,
+        has_payment_key=payment_key is not None,
+        has_paid=paid is not None,
+    )
+
+
+PAGES: Final = (examples,)
+
+
+def _examples(server: str, api_key: str, payment_key: str, transaction: str) -> list[Example]:
+    # A key that is new each time: a copy of the example that is run later has an effect of its own.
+    order = secrets.token_hex(_ORDER_BYTES)
+
+    def get(path: str) -> ApiCall:
+        return ApiCall(method="GET", url=f"{server}{path}", api_key=api_key)
+
+    pay = {"payment_key": payment_key, "amount": "100.00", "currency": "USD", "description": f"Order {order}"}
+    refund = {"transaction": transaction, "amount": "10.00", "reason": "One item returned"}
+    webhook = {"url": "https://shop.example.com/webhooks", "events": [EventType.TRANSACTION_SUCCEEDED]}
+    return [
+        Example(
+            code="pay",
+            title="Take a payment",
+            words="It is accepted at once, and pending; a webhook says how it ended. Sent again with the same "
+            "Idempotency-Key, it is the same payment.",
+            call=ApiCall(
+                method="POST",
+                url=f"{server}/api/transactions/pay",
+                api_key=api_key,
+                body=pay,
+                once=f"order-{order}",
+            ),
+        ),
+        Example(
+            code="look",
+            title="Look at a payment",
+            words="With its status, what was refunded of it, and what is left.",
+            call=get(f"/api/transactions/{transaction}/"),
+        ),
+        Example(
+            code="list",
+            title="List payments",
+            words="The newest first; next is the address of the page behind.",
+            call=get("/api/transactions/?status=succeeded&limit=20"),
+        ),
+        Example(
+            code="refund",
+            title="Refund a payment",
+            words="A part of it; without amount, all that is left.",
+            call=ApiCall(
+                method="POST",
+                url=f"{server}/api/refunds/",
+                api_key=api_key,
+                body=refund,
+                once=f"refund-{order}",
+            ),
+        ),
+        Example(
+            code="webhook",
+            title="Be told what happens",
+            words="The answer has the secret by which you verify what arrives, this once.",
+            call=ApiCall(method="POST", url=f"{server}/api/webhooks/", api_key=api_key, body=webhook),
+        ),
+    ]

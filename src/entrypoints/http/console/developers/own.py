@@ -1,0 +1,56 @@
+"""What examples are filled in with: the merchant's own keys and payments, as far as there are some."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from entrypoints.http.console.visits import Visit
+from payments_core.describe import JsonObject
+from payments_core.merchant import ApiKeyKind
+from payments_core.page import LIMIT_MAX
+from payments_core.ports import TransactionFilter
+from payments_core.transaction import Status
+from payments_core.use_cases.read_lists import ListQuery
+
+PAGES_LOOKED_AT_MAX: Final = 5
+"""Of payment keys, for one that is active: beyond that many inactive ones it is made anew."""
+
+
+async def active_payment_key(visit: Visit) -> str | None:
+    """Return the text of the latest payment key that is active, if there is one."""
+    query = ListQuery(limit=LIMIT_MAX)
+    for _ in range(PAGES_LOOKED_AT_MAX):
+        found = await visit.payments.read.payment_keys(visit.caller, query)
+        for key in found.items:
+            if key["is_active"]:
+                return str(key["key"])
+        if found.next is None:
+            return None
+        query = ListQuery(limit=LIMIT_MAX, cursor=found.next)
+    return None
+
+
+async def api_key_placeholder(visit: Visit) -> str:
+    """Return what stands for an API key, whose secret nobody knows but its holder: its beginning and its end.
+
+    It is ASCII, so that a call in which it was not replaced is refused as unknown, and does not fail in the client.
+    """
+    found = await visit.payments.read.api_keys(visit.caller, ListQuery(limit=LIMIT_MAX))
+    of_servers = [key for key in found.items if key["kind"] == ApiKeyKind.SERVER]
+    return f"sk_{_mode(visit)}_...{of_servers[0]['last_four'] if of_servers else ''}"
+
+
+def payment_key_placeholder(visit: Visit) -> str:
+    """Return what stands for a payment key where there is none yet."""
+    return f"pk_{_mode(visit)}_..."
+
+
+async def refundable(visit: Visit) -> JsonObject | None:
+    """Return the latest payment that succeeded, if there is one."""
+    done = TransactionFilter(status=Status.SUCCEEDED)
+    found = await visit.payments.read.transactions(visit.caller, ListQuery(limit=1), done)
+    return found.items[0] if found.items else None
+
+
+def _mode(visit: Visit) -> str:
+    return "live" if visit.caller.livemode else "test"
