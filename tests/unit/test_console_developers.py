@@ -454,9 +454,9 @@ async def test_the_audit_log_tells_who_did_what_in_words(shop: Shop, browser: Br
     page = await browser.get(AUDIT)
     assert "API key made" in page.words
     assert "By" in page.words
-    assert "scopes: transactions:read" in page.words
-    assert "livemode: no" in page.words
-    assert "Console ses_" in page.words
+    assert "scopes transactions:read" in page.words
+    assert "livemode no" in page.words
+    assert re.search("credential ses_[0-9A-Z]{26} request req_", page.words)
     page = await browser.get(f"{AUDIT}?action=api_key.made")
     made = [link for link in page.links if API_KEY_PAGE.fullmatch(link)]
     assert len(made) == 2

@@ -96,12 +96,13 @@ def _shown(visit: Visit, entry: JsonObject) -> JsonObject:
     assert isinstance(actor, dict)
     assert isinstance(detail, dict)
     kind = str(actor["kind"])
+    more = {**detail, "credential": actor["id"], "request": entry["request_id"]}
     return {
         **entry,
         "words": action_in_words(str(entry["action"])),
         "by": ACTORS.get(kind, action_in_words(kind)),
         "place": page_of(visit, entry["subject"]),
-        "more": [[name.replace("_", " "), _text(value)] for name, value in detail.items()],
+        "more": [[name.replace("_", " "), _text(value)] for name, value in more.items() if value is not None],
     }
 
 

@@ -17,12 +17,12 @@ WORDS: Final[Mapping[Scope, str]] = {
     Scope.PAYMENT_KEYS_WRITE: "Make and deactivate payment keys",
     Scope.WEBHOOKS_READ: "See webhook endpoints and what was delivered to them",
     Scope.WEBHOOKS_WRITE: "Make, change and remove webhook endpoints, and send events again",
-    Scope.EVENTS_READ: "See events",
     Scope.API_KEYS_READ: "See API keys, never their secrets",
     Scope.API_KEYS_WRITE: "Make, rotate and revoke API keys",
-    Scope.AUDIT_READ: "See the audit log",
     Scope.ACCOUNT_READ: "See the account, and what idempotency keys did",
     Scope.ACCOUNT_WRITE: "Change the password, and end sessions",
+    Scope.EVENTS_READ: "See events",
+    Scope.AUDIT_READ: "See the audit log",
 }
 """In the order in which they are shown."""
 READ_ONLY: Final = frozenset(scope for scope in Scope if scope.endswith(":read"))
