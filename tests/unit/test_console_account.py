@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,8 @@ from datetime import timedelta
 import pytest
 
 from entrypoints.http.app import create_app
+from entrypoints.http.console.handlers import PAGES
+from entrypoints.http.console.page import For
 from entrypoints.http.console.session_cookie import SECURE_NAME
 from payments_core.merchant import CONSOLE_SESSION_LIFETIME
 from tests.unit.console_browser import Browser
@@ -191,3 +194,40 @@ async def test_times_are_in_the_viewers_zone_and_utc_is_a_pointer_away(api: Api)
         "/console/account", headers={"cookie": f"{browser.cookie}; payments_zone=../../etc/passwd"}
     )
     assert odd.text == utc.text
+
+
+async def test_passwords_are_masked_can_be_pasted_and_kept_by_a_browser(api: Api) -> None:
+    shop = await api.open_shop()
+    for path, kept in (
+        ("/console/sign-in", ["current-password"]),
+        ("/console/sign-up", ["new-password"]),
+        ("/console/staff/sign-in", ["current-password"]),
+        ("/console/account", ["current-password", "new-password", "new-password"]),
+    ):
+        browser = Browser(api.client)
+        if path.endswith("account"):
+            await browser.sign_in(shop.email)
+        page = await browser.get(path)
+        fields = re.findall(r'<input[^>]*name="(?:new_)?password\w*"[^>]*>', page.html)
+        assert [re.findall(r'autocomplete="([^"]+)"', field) for field in fields] == [[name] for name in kept]
+        assert all('type="password"' in field and 'value=""' in field for field in fields)
+        assert "onpaste" not in page.html
+
+
+async def test_each_page_has_a_way_out(api: Api) -> None:
+    shop = await api.open_shop()
+    await api.services.payments.staff.create_member("ada@example.com", "Ada", PASSWORD)
+    merchant, staff = await Browser(api.client).sign_in(shop.email), Browser(api.client)
+    await staff.get("/console/staff/sign-in")
+    await staff.submit("/console/staff/sign-in", {"email": "ada@example.com", "password": PASSWORD})
+    for page in PAGES:
+        if (
+            page.method == "POST"
+            or page.whose is For.ANYBODY
+            or "{" in page.path
+            or page.path.endswith((".csv", "/find"))
+        ):
+            continue
+        browser = staff if page.whose is For.STAFF else merchant
+        shown = await browser.get(f"/console{page.path}")
+        assert shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
