@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from entrypoints.http.console import admission, developers
 from entrypoints.http.console.developers.records import ACTORS, action_in_words
 from entrypoints.http.console.developers.scopes import READ_ONLY, WORDS, in_short
+from entrypoints.http.console.visits import Visit
 from payments_core.audit import ActorKind
 from payments_core.merchant import ALL_SCOPES, ROTATION_OVERLAP, Scope
 from tests.unit.console_browser import Browser
@@ -317,6 +320,31 @@ def test_every_scope_has_its_words() -> None:
     assert set(WORDS) == set(Scope)
     assert in_short([*ALL_SCOPES]) == "Everything"
     assert in_short([*READ_ONLY]) == "Read only"
+
+
+async def test_who_only_looks_sees_nothing_that_changes_something_and_stays_where_they_are(
+    shop: Shop, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paid = await shop.paid(key="order-1")
+    (*_, event) = (await shop.get(f"/api/transactions/{paid['id']}/events/")).json()["results"]
+    key = (await shop.get("/api/auth/api_keys/")).json()["results"][0]["id"]
+    base = f"/console/merchants/{shop.id}/test"
+
+    def looking(**fields: Any) -> Visit:
+        return Visit(**{**fields, "looks": True, "staff_email": "anna@example.com", "base": base})
+
+    monkeypatch.setattr(admission, "Visit", looking)
+    for page in developers.PAGES:
+        if page.method == "POST":
+            continue
+        path = page.path.replace("{id}", shop.payment_key_id if "payment-keys" in page.path else key)
+        path = path.replace(key, event["id"]) if "events" in path else path
+        shown = await browser.get(f"/console{path}?key=order-1")
+        assert shown.status == 200, path
+        sent = [form.action for form in shown.forms if form.method == "post"]
+        assert sent == ["/console/staff/sign-out"], path
+        own = [link for link in shown.links if not link.startswith((base, "/console/staff", "?", "#", "/docs"))]
+        assert own == ["/console"], path
 
 
 # ── events

@@ -7,6 +7,7 @@ import re
 import shlex
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from html import unescape
 from typing import Any
 
@@ -102,6 +103,7 @@ async def test_examples_are_filled_in_and_work_as_they_are(
 ) -> None:
     paid = await shop.paid()
     by_curl = [_run_curl(text) for text in _texts(await browser.get(EXAMPLES))]
+    again = [_run_python(text, monkeypatch) for text in _texts(await browser.get(f"{EXAMPLES}?language=python"))]
     pay, look, listed, refund, webhook = by_curl
     assert {sent.url.split("/api/")[0] for sent in by_curl} == {"http://shop.test"}
     assert isinstance(pay.body, dict)
@@ -113,7 +115,6 @@ async def test_examples_are_filled_in_and_work_as_they_are(
     assert answers[3].json()["transaction"] == paid["id"]
     assert refund.headers["Idempotency-Key"]
     assert webhook.body == {"url": "https://shop.example.com/webhooks", "events": ["transaction.succeeded"]}
-    again = [_run_python(text, monkeypatch) for text in _texts(await browser.get(f"{EXAMPLES}?language=python"))]
     assert [_without_chance(sent) for sent in again] == [_without_chance(sent) for sent in by_curl]
 
 
@@ -126,6 +127,24 @@ def _without_chance(sent: Sent) -> Sent:
     )
     headers = {name: text for name, text in sent.headers.items() if name != "Idempotency-Key"}
     return replace(sent, headers=headers, body=body)
+
+
+async def test_a_refund_is_shown_of_a_payment_of_which_something_is_left(shop: Shop, browser: Browser) -> None:
+    left = await shop.paid(amount="1250", currency="JPY")
+    gone = await shop.paid()
+    await shop.post("/api/refunds/", {"transaction": left["id"], "amount": "250"})
+    await shop.post("/api/refunds/", {"transaction": gone["id"]})
+    *_, refund, _ = [_run_curl(text) for text in _texts(await browser.get(EXAMPLES))]
+    assert refund.body == {"transaction": left["id"], "amount": "1000", "reason": "Returned"}
+    assert (await _really_send(shop, refund)).status_code == 201
+
+
+async def test_the_key_that_is_named_may_do_all_that_is_shown(shop: Shop, browser: Browser) -> None:
+    for body in ({"scopes": ["events:read"]}, {"expires_at": "2026-03-01T10:00:00Z"}):
+        assert (await shop.post("/api/auth/api_keys/", body)).status_code == 201
+    shop.api.clock.move(timedelta(minutes=30))
+    await browser.get(EXAMPLES)
+    assert f"in the place of sk_test_...{shop.secret[-4:]}" in browser.page.words.replace(" ,", ",")
 
 
 async def test_examples_in_each_language_can_be_chosen_without_scripts(browser: Browser) -> None:
@@ -149,7 +168,7 @@ async def test_examples_say_what_is_still_missing(newcomer: tuple[Shop, Browser]
     _, browser = newcomer
     page = await browser.get(EXAMPLES)
     assert "You have no payment key yet" in page.words
-    assert "You have no payment yet" in page.words
+    assert "You have no payment yet of which something is left" in page.words
     assert '"payment_key": "pk_test_..."' in page.words
     assert "/api/transactions/txn_.../" in page.words
 

@@ -32,6 +32,7 @@ PRESETS: Final[Mapping[str, frozenset[str]]] = {
     "none": frozenset(),
 }
 """What the form may have ticked when it is first shown."""
+ACTIVE: Final = "active"
 LAST_DAY: Final = "last_day"
 
 says(api_key_revoked="The API key is revoked: it opens nothing any more.")
@@ -132,7 +133,7 @@ def shown_key(key: JsonObject, now: datetime) -> JsonObject:
     has_expired = isinstance(expires, str) and datetime.fromisoformat(expires) <= now
     return {
         **key,
-        "status": "expired" if has_expired else "active",
+        "status": "expired" if has_expired else ACTIVE,
         "may": scopes.in_short([str(scope) for scope in may]),
         "is_of_server": key["kind"] == ApiKeyKind.SERVER,
     }

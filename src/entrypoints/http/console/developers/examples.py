@@ -17,6 +17,7 @@ from entrypoints.http.console.developers.section import SECTION
 from entrypoints.http.console.page import page
 from entrypoints.http.console.visits import Visit
 from entrypoints.http.responses import Reply
+from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
 from payments_core.event import EventType
 
@@ -43,8 +44,7 @@ async def examples(visit: Visit) -> Reply:
         language = "curl"
     payment_key, paid = await active_payment_key(visit), await refundable(visit)
     api_key = await api_key_placeholder(visit)
-    transaction = NO_TRANSACTION if paid is None else str(paid["id"])
-    calls = _examples(visit.server, api_key, payment_key or payment_key_placeholder(visit), transaction)
+    calls = _examples(visit.server, api_key, payment_key or payment_key_placeholder(visit), paid)
     _, needs, write = LANGUAGES[language]
     return visit.show(
         "developers/examples.html",
@@ -62,7 +62,10 @@ async def examples(visit: Visit) -> Reply:
 PAGES: Final = (examples,)
 
 
-def _examples(server: str, api_key: str, payment_key: str, transaction: str) -> list[Example]:
+def _examples(server: str, api_key: str, payment_key: str, paid: JsonObject | None) -> list[Example]:
+    transaction, left = (
+        (NO_TRANSACTION, "100.00") if paid is None else (str(paid["id"]), str(paid["amount_refundable"]))
+    )
     # A key that is new each time: a copy of the example that is run later has an effect of its own.
     order = secrets.token_hex(_ORDER_BYTES)
 
@@ -70,7 +73,7 @@ def _examples(server: str, api_key: str, payment_key: str, transaction: str) -> 
         return ApiCall(method="GET", url=f"{server}{path}", api_key=api_key)
 
     pay = {"payment_key": payment_key, "amount": "100.00", "currency": "USD", "description": f"Order {order}"}
-    refund = {"transaction": transaction, "amount": "10.00", "reason": "One item returned"}
+    refund = {"transaction": transaction, "amount": left, "reason": "Returned"}
     webhook = {"url": "https://shop.example.com/webhooks", "events": [EventType.TRANSACTION_SUCCEEDED]}
     return [
         Example(
@@ -101,7 +104,7 @@ def _examples(server: str, api_key: str, payment_key: str, transaction: str) -> 
         Example(
             code="refund",
             title="Refund a payment",
-            words="A part of it; without amount, all that is left.",
+            words="All that is left of it, or a part: amount says how much.",
             call=ApiCall(
                 method="POST",
                 url=f"{server}/api/refunds/",

@@ -31,10 +31,10 @@ ACTORS: Final[Mapping[str, str]] = {
     ActorKind.ACCESS_TOKEN: "Access token",
     ActorKind.CONSOLE: "Console",
     ActorKind.TRUSTED: "Code of this installation",
-    ActorKind.PASSWORD: "E-mail address and password",
+    ActorKind.PASSWORD: "Password",
     ActorKind.REFRESH_TOKEN: "Refresh token",
     ActorKind.STAFF: "Staff",
-    ActorKind.NOBODY: "Nobody that is known",
+    ActorKind.NOBODY: "Nobody known",
 }
 
 

@@ -26,13 +26,14 @@ WORDS: Final[Mapping[Scope, str]] = {
 }
 """In the order in which they are shown."""
 READ_ONLY: Final = frozenset(scope for scope in Scope if scope.endswith(":read"))
+EVERYTHING: Final = "Everything"
 
 
 def in_short(scopes: Collection[str]) -> str:
     """Return what a key may do, in a few words."""
     match frozenset(scopes):
         case all_of_them if all_of_them == ALL_SCOPES:
-            return "Everything"
+            return EVERYTHING
         case reads if reads == READ_ONLY:
             return "Read only"
         case some:
