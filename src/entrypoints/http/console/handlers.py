@@ -65,9 +65,9 @@ def is_console(path: str) -> bool:
 
 
 def _handler(services: Services, path: str, pages: Mapping[str, Page]) -> HTTPRouteHandler:
-    methods: list[Method] = []
-    for method in pages:
-        methods += ["GET", "HEAD"] if method == "GET" else ["POST"]
+    methods: list[Method] = ["GET", "HEAD"] if "GET" in pages else []
+    if "POST" in pages:
+        methods.append("POST")
     template = path.replace("}", ":str}")
 
     async def handle(request: AnyRequest) -> Reply:

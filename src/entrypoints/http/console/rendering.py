@@ -54,8 +54,10 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters.update(time=_time, day=_day, words=_words, grouped=_grouped)
-    environment.globals.update(asset=_asset_address, link=_link)
+    filters: Any = {"time": _time, "day": _day, "words": _words, "grouped": _grouped}
+    functions: Any = {"asset": _asset_address, "link": _link}
+    environment.filters.update(filters)
+    environment.globals.update(functions)
     return environment
 
 

@@ -66,6 +66,8 @@ def _read(services: Services, text: str) -> Cookie | None:
             seen_at = datetime.fromtimestamp(seconds, now.tzinfo)
             if -SKEW <= now - seen_at < IDLE:
                 return Cookie(who=Who(who), subject=subject, session=session, seen_at=seen_at)
+        case _:
+            pass
     return None
 
 
