@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from entrypoints.http.console import admission, developers
+from entrypoints.http.console import developers
 from entrypoints.http.console.developers.records import ACTORS, action_in_words
 from entrypoints.http.console.developers.scopes import READ_ONLY, WORDS, in_short
-from entrypoints.http.console.visits import Visit
+from entrypoints.http.console.visits import STAFF_SIGN_IN
 from payments_core.audit import ActorKind
 from payments_core.merchant import ALL_SCOPES, ROTATION_OVERLAP, Scope
 from tests.unit.console_browser import Browser
-from tests.unit.http_shop import Shop, open_api, problem
+from tests.unit.http_shop import PASSWORD, Shop, open_api, problem
 
 DEVELOPERS = "/console/developers"
 PAYMENT_KEYS = f"{DEVELOPERS}/payment-keys"
@@ -37,6 +36,16 @@ async def shop() -> AsyncGenerator[Shop, None]:
 @pytest.fixture
 async def browser(shop: Shop) -> Browser:
     return await Browser(shop.api.client).sign_in(shop.email)
+
+
+@pytest.fixture
+async def staff(shop: Shop) -> Browser:
+    """The browser of one of the staff."""
+    await shop.api.services.payments.staff.create_member("ada@example.com", "Ada", PASSWORD)
+    browser = Browser(shop.api.client)
+    await browser.get(STAFF_SIGN_IN)
+    await browser.submit(STAFF_SIGN_IN, {"email": "ada@example.com", "password": PASSWORD})
+    return browser
 
 
 def _secret(browser: Browser) -> str:
@@ -263,7 +272,7 @@ async def test_a_key_is_revoked_once_it_was_asked_for_again(shop: Shop, browser:
 
 
 async def test_the_key_of_a_login_can_be_revoked_but_not_rotated(shop: Shop, browser: Browser) -> None:
-    body = {"email": shop.email, "password": "correct horse battery staple"}
+    body = {"email": shop.email, "password": PASSWORD}
     assert (await shop.api.client.post("/api/auth/login/", json=body)).status_code == 200
     at = await _page_of_key(browser, "session")
     page = await browser.get(at)
@@ -290,9 +299,7 @@ async def test_an_account_without_keys_is_told_how_to_make_them(shop: Shop, brow
     assert "No API keys: no program can call in your name." in browser.page.words
     assert "No API keys here" in (await browser.get(f"{DEVELOPERS}/api-keys")).words
     await Browser(shop.api.client).get("/console/sign-in")
-    answer = await shop.api.client.post(
-        "/api/auth/register/", json={"email": "new@example.com", "password": "correct horse battery staple"}
-    )
+    answer = await shop.api.client.post("/api/auth/register/", json={"email": "new@example.com", "password": PASSWORD})
     assert answer.status_code == 201
     new = await Browser(shop.api.client).sign_in("new@example.com")
     page = await new.get(DEVELOPERS)
@@ -322,29 +329,21 @@ def test_every_scope_has_its_words() -> None:
     assert in_short([*READ_ONLY]) == "Read only"
 
 
-async def test_who_only_looks_sees_nothing_that_changes_something_and_stays_where_they_are(
-    shop: Shop, browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_staff_who_look_are_led_nowhere_but_to_that_merchants_pages(shop: Shop, staff: Browser) -> None:
     paid = await shop.paid(key="order-1")
     (*_, event) = (await shop.get(f"/api/transactions/{paid['id']}/events/")).json()["results"]
-    key = (await shop.get("/api/auth/api_keys/")).json()["results"][0]["id"]
+    (key,) = (await shop.get("/api/auth/api_keys/")).json()["results"]
+    ids = {"payment-keys": shop.payment_key_id, "api-keys": key["id"], "events": event["id"]}
     base = f"/console/merchants/{shop.id}/test"
-
-    def looking(**fields: Any) -> Visit:
-        return Visit(**{**fields, "looks": True, "staff_email": "anna@example.com", "base": base})
-
-    monkeypatch.setattr(admission, "Visit", looking)
     for page in developers.PAGES:
-        if page.method == "POST":
+        if not page.for_staff:
             continue
-        path = page.path.replace("{id}", shop.payment_key_id if "payment-keys" in page.path else key)
-        path = path.replace(key, event["id"]) if "events" in path else path
-        shown = await browser.get(f"/console{path}?key=order-1")
-        assert shown.status == 200, path
-        sent = [form.action for form in shown.forms if form.method == "post"]
-        assert sent == ["/console/staff/sign-out"], path
-        own = [link for link in shown.links if not link.startswith((base, "/console/staff", "?", "#", "/docs"))]
-        assert own == ["/console"], path
+        kind = page.path.split("/")[2] if "{id}" in page.path else ""
+        shown = await staff.get(f"{base}{page.path.format(id=ids.get(kind))}?key=order-1")
+        assert shown.status == 200, shown.path
+        assert [form.action for form in shown.forms if form.method == "post"] == ["/console/staff/sign-out"]
+        elsewhere = {link for link in shown.links if not link.startswith((base, "/console/staff", "?", "#", "/docs"))}
+        assert elsewhere == {"/console"}, shown.path
 
 
 # ── events

@@ -48,7 +48,7 @@ class Visit:
     """One request for a page: who it is, what they ask, and how they are answered.
 
     `admitted` is the merchant whose things are shown, as whoever looks may see them; pages for nobody in particular and
-    the staff's own have none. `base` is the address under which that merchant's pages are, `server` the one at which the
+    the staff's own have none. `base` is the address under which that merchant's pages are, `server` that at which the
     browser has us. `desk` is there for staff alone; `looks` says that they look at a merchant's page, and can change
     nothing. `secure`: the cookie is one for TLS alone. `live_update`: the page itself asks for what is new on it.
     """

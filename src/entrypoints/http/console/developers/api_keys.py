@@ -47,7 +47,7 @@ async def api_keys(visit: Visit) -> Reply:
     return visit.show("developers/api_keys.html", found=found, api_keys=[shown_key(key, now) for key in found.items])
 
 
-@page("/developers/api-keys/new", section=SECTION)
+@page("/developers/api-keys/new", section=SECTION, for_staff=False)
 async def new_api_key(visit: Visit) -> Reply:
     """Ask for what a new key is to be."""
     preset = visit.query.get("scopes") or "all"
@@ -82,7 +82,7 @@ async def api_key(visit: Visit) -> Reply:
     return visit.show("developers/api_key.html", key=await _key(visit), words=scopes.WORDS)
 
 
-@page("/developers/api-keys/{id}/rotate", section=SECTION)
+@page("/developers/api-keys/{id}/rotate", section=SECTION, for_staff=False)
 async def ask_to_rotate(visit: Visit) -> Reply:
     """Say what a rotation does, and ask for it."""
     return await _ask_to_rotate(visit)
@@ -101,7 +101,7 @@ async def rotate_api_key(visit: Visit) -> Reply:
     return _made(visit, answer, old=id)
 
 
-@page("/developers/api-keys/{id}/revoke", section=SECTION)
+@page("/developers/api-keys/{id}/revoke", section=SECTION, for_staff=False)
 async def ask_to_revoke(visit: Visit) -> Reply:
     """Ask whether a key is really to be revoked: it cannot be undone."""
     return visit.show("developers/revoke.html", key=await _key(visit))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -42,8 +43,9 @@ async def examples(visit: Visit) -> Reply:
     if language not in LANGUAGES:
         faults = Invalid.field("language", "unknown_value", f"There are examples in {', '.join(LANGUAGES)}.")
         language = "curl"
-    payment_key, paid = await active_payment_key(visit), await refundable(visit)
-    api_key = await api_key_placeholder(visit)
+    payment_key, paid, api_key = await asyncio.gather(
+        active_payment_key(visit), refundable(visit), api_key_placeholder(visit)
+    )
     calls = _examples(visit.server, api_key, payment_key or payment_key_placeholder(visit), paid)
     _, needs, write = LANGUAGES[language]
     return visit.show(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from dataclasses import replace
 from typing import Final
@@ -36,7 +37,7 @@ _FIELDS: Final = ("amount", "currency", "outcome", "description")
 says(first_payment="The payment is accepted. What becomes of it is shown here.")
 
 
-@page("/developers/first-payment", section=SECTION)
+@page("/developers/first-payment", section=SECTION, for_staff=False)
 async def first_payment(visit: Visit) -> Reply:
     """Ask what is to be paid, and how it is to end; the address may say it already."""
     if visit.caller.livemode:
@@ -107,7 +108,7 @@ async def _new_key(visit: Visit, once: Once) -> str:
 
 
 async def _form(visit: Visit, command: Pay, *, faults: Invalid | None = None, refused: Refused | None = None) -> Reply:
-    payment_key = await active_payment_key(visit)
+    payment_key, api_key = await asyncio.gather(active_payment_key(visit), api_key_placeholder(visit))
     shown = payment_key or payment_key_placeholder(visit)
     return visit.show(
         "developers/first_payment.html",
@@ -116,7 +117,7 @@ async def _form(visit: Visit, command: Pay, *, faults: Invalid | None = None, re
         command=command,
         outcomes=OUTCOMES,
         currencies=[(code, code) for code in (*USUAL, *sorted(ACTIVE_MONEY.keys() - USUAL))],
-        curl=as_curl(_as_call(visit, command, shown, await api_key_placeholder(visit))),
+        curl=as_curl(_as_call(visit, command, shown, api_key)),
         has_payment_key=payment_key is not None,
         once=once_of(visit, refused),
     )

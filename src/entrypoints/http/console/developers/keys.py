@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from entrypoints.http.console.developers.api_keys import shown_key
@@ -47,7 +48,7 @@ async def make_payment_key(visit: Visit) -> Reply:
     return visit.lead("/developers", said="payment_key_made")
 
 
-@page("/developers/payment-keys/{id}/deactivate", section=SECTION)
+@page("/developers/payment-keys/{id}/deactivate", section=SECTION, for_staff=False)
 async def ask_to_deactivate(visit: Visit) -> Reply:
     """Ask whether a payment key is really to be deactivated: it cannot be undone."""
     seen = await visit.payments.read.payment_key(visit.caller, PaymentKeyId(visit.ids["id"]))
@@ -72,8 +73,10 @@ PAGES: Final = (
 
 async def _both(visit: Visit) -> Reply:
     first = ListQuery(limit=KEYS_SHOWN)
-    payment_keys = await visit.payments.read.payment_keys(visit.caller, first)
-    api_keys = await visit.payments.read.api_keys(visit.caller, first)
+    payment_keys, api_keys = await asyncio.gather(
+        visit.payments.read.payment_keys(visit.caller, first),
+        visit.payments.read.api_keys(visit.caller, first),
+    )
     now = visit.services.clock.now()
     return visit.show(
         "developers/keys.html",
