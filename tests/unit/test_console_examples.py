@@ -15,8 +15,10 @@ import httpx
 import pytest
 
 from adapters.sandbox.scripts import SCRIPTS
+from entrypoints.http.console import admission
 from entrypoints.http.console.developers.calls import ApiCall, as_curl, as_node, as_python
 from entrypoints.http.console.developers.outcomes import OUTCOMES
+from entrypoints.http.console.visits import Visit
 from entrypoints.http.entrance import address_of
 from tests.unit.console_browser import Browser, Page
 from tests.unit.http_shop import Shop, open_api
@@ -346,3 +348,20 @@ async def test_what_an_address_asks_for_wrongly_is_said_unless_somebody_still_ty
     page = await browser.get(f"{FIRST_PAYMENT}?amount=ten&currency=EUR", headers={"hx-request": "true"})
     assert page.status == 200
     assert '"amount": "ten"' in page.words
+
+
+async def test_first_payments_are_for_test_mode_alone(
+    shop: Shop, browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await browser.get(FIRST_PAYMENT)
+    form = browser.page.form(FIRST_PAYMENT).filled({})
+
+    def in_live_mode(**fields: Any) -> Visit:
+        return Visit(**{**fields, "admitted": replace(fields["admitted"], livemode=True)})
+
+    monkeypatch.setattr(admission, "Visit", in_live_mode)
+    page = await browser.get(FIRST_PAYMENT)
+    assert "This is live mode" in page.words
+    assert FIRST_PAYMENT not in {form.action for form in page.forms}
+    assert (await browser.send(FIRST_PAYMENT, form)).status == 403
+    assert (await shop.get("/api/transactions/")).json()["results"] == []
