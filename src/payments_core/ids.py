@@ -72,6 +72,17 @@ def lowest_id(prefix: str, at: datetime, *, shift: timedelta = timedelta(0)) -> 
     return f"{prefix}_{_encode(min(max(time, 0), MICROSECONDS_MAX) << RANDOM_BITS)}"
 
 
+def made_at(id: str) -> datetime:
+    """Return the time at which an id of ours was made, to the microsecond. Raises ValueError where it is none."""
+    body = id.partition("_")[2]
+    if len(body) != BODY_LENGTH or not set(body) <= set(_ALPHABET):
+        raise ValueError(f"{id} is no id")
+    number = 0
+    for character in body:
+        number = number << 5 | _ALPHABET.index(character)
+    return _EPOCH + (number >> RANDOM_BITS) * _MICROSECOND
+
+
 def delivery_id(event: EventId, endpoint: EndpointId) -> DeliveryId:
     """Return the id of an event's delivery to an endpoint.
 

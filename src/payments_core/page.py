@@ -53,12 +53,17 @@ class Slice(Generic[T_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[T]):
-    """A page of a list with the cursors of its neighbours, and the merchant's revision at which it was read."""
+    """A page of a list with the cursors of its neighbours, and the merchant's revision at which it was read.
+
+    `stopped_at` is the key up to which was looked, in the page's direction, where that ended before the page was full:
+    a filter without an index looks at so many things and no more. None: all was looked at that the page has room for.
+    """
 
     items: Sequence[T]
     next: str | None
     previous: str | None
     revision: int
+    stopped_at: str | None = None
 
 
 def _binding(bound_to: Json) -> str:

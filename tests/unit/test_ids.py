@@ -2,10 +2,11 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from payments_core.ids import EndpointId, EventId, Moment, delivery_id, lowest_id
+from payments_core.ids import EndpointId, EventId, Moment, delivery_id, lowest_id, made_at
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, 123456, tzinfo=UTC)
 TIMES = st.datetimes(datetime(1970, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
@@ -48,6 +49,20 @@ def test_ids_sort_by_the_time_at_which_they_were_made(one: datetime, other: date
 @given(TIMES)
 def test_the_lowest_id_of_a_time_bounds_the_ids_made_then(at: datetime) -> None:
     assert lowest_id("txn", at) <= moment(at).id("txn") < lowest_id("txn", at, shift=timedelta(microseconds=1))
+
+
+@settings(max_examples=60)
+@given(TIMES)
+def test_an_id_tells_when_it_was_made(at: datetime) -> None:
+    assert made_at(moment(at).id("txn")) == made_at(lowest_id("txn", at)) == at
+
+
+@pytest.mark.parametrize(
+    "text", ["", "txn_", "txn_0", "0" * 26, "txn_" + "0" * 27, "txn_" + "i" * 26, "txn_" + "U" * 26]
+)
+def test_a_text_that_is_no_id_tells_nothing(text: str) -> None:
+    with pytest.raises(ValueError, match="no id"):
+        made_at(text)
 
 
 def test_a_delivery_id_follows_from_its_event_and_endpoint_and_keeps_the_events_time() -> None:

@@ -10,15 +10,17 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory import HandClock, MemoryPasswords, memory_payments
+from adapters.memory.views import MemoryView
 from payments_core import Caller, Invalid, NotFound, Payments, Register, Resolve
 from payments_core.attempt import LOOKUP_SCHEDULE
 from payments_core.describe import JsonObject
 from payments_core.gateway import Approved, Unknown
 from payments_core.ids import DeliveryId, EndpointId, MerchantId, TransactionId
-from payments_core.page import LIMIT_MAX
-from payments_core.ports import TransactionFilter
+from payments_core.page import LIMIT_MAX, Page, Slice
+from payments_core.ports import TransactionFilter, Window
 from payments_core.search import TEXT_LENGTH_MAX
 from payments_core.testing.builders import NOW
+from payments_core.transaction import Transaction
 from payments_core.use_cases import read_lists
 from payments_core.use_cases.manage_webhooks import AddEndpoint
 from payments_core.use_cases.pay import Pay
@@ -94,6 +96,34 @@ async def test_what_nobody_can_look_for_is_refused(shop: Shop, filter: Transacti
         await shop.payments.read.transactions(shop.caller, ListQuery(), filter)
     with pytest.raises(Invalid):
         shop.payments.read.export(shop.caller, filter)
+
+
+async def test_a_page_says_up_to_where_was_looked_only_where_that_ended_before_it_was_full(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await _pay(shop, 3)
+    whole = MemoryView.transactions
+    cut = False
+
+    async def looked_at(view: MemoryView, window: Window, filter: TransactionFilter, /) -> Slice[Transaction]:
+        found = await whole(view, window, filter)
+        onward = ids[1] if cut else None
+        backwards = window.position is not None and window.position.backwards
+        return (
+            replace(found, before=onward or found.before) if backwards else replace(found, after=onward or found.after)
+        )
+
+    async def page(limit: int, cursor: str | None = None) -> Page[JsonObject]:
+        return await shop.payments.read.transactions(shop.caller, ListQuery(limit=limit, cursor=cursor), ANY)
+
+    monkeypatch.setattr(MemoryView, "transactions", looked_at)
+    first = await page(2)
+    last = await page(2, first.next)
+    newer = await page(3, last.previous)
+    assert (first.stopped_at, last.stopped_at, newer.stopped_at) == (None, None, None)
+    cut = True
+    assert ((await page(2)).stopped_at, (await page(4)).stopped_at) == (None, ids[1])
+    assert (await page(3, last.previous)).stopped_at == ids[1]
 
 
 # ── one transaction

@@ -288,6 +288,8 @@ class Reader:
         async with self.views.view(caller.merchant, caller.livemode) as view:
             found = await read(view, Window(limit=query.limit, position=position))
             revision = view.revision
+        backwards = position is not None and position.backwards
+        onward = found.before if backwards else found.after
         return Page(
             items=found.items,
             next=None if found.after is None else write_cursor(Position(key=found.after), bound_to),
@@ -295,6 +297,7 @@ class Reader:
             if found.before is None
             else write_cursor(Position(key=found.before, backwards=True), bound_to),
             revision=revision,
+            stopped_at=onward if len(found.items) < query.limit else None,
         )
 
 
