@@ -24,7 +24,8 @@ REFUSED_MAX: Final = 64
 LEAVING_MAX: Final = 64
 """Connections at a time that give way and still have something to send; beyond them the first to leave is cut off."""
 UNSENT_SECONDS: Final = 60.0
-"""For a client to read an answer, from when it is first seen to wait; what the kernel has taken over counts as read."""
+"""For a client to read an answer, or what was written of a long one, from when it is first seen to wait; what the
+kernel has taken over counts as read."""
 LOOK_SECONDS: Final = 5.0
 """Between two looks at who reads too slowly."""
 _log: Final = logging.getLogger(__name__)
@@ -35,7 +36,7 @@ class Connection(Protocol):
 
     @property
     def unsent(self) -> object | None:
-        """The answer of which something waits for the client to read, None where nothing does."""
+        """The answer, or the part of a long one, of which something waits for the client; None where nothing does."""
         ...
 
     def give_way(self) -> None:
@@ -165,14 +166,14 @@ class Connections:
             self.cut_off_slow(connections, now=time.monotonic())
 
     def cut_off_slow(self, connections: Iterable[Connection], *, now: float) -> None:
-        """Abort each connection on which one answer has been waiting to be read for UNSENT_SECONDS."""
+        """Abort each connection on which one answer, or a part of one, has waited to be read for UNSENT_SECONDS."""
         slow: dict[Connection, tuple[object, float]] = {}
         for connection in [*connections]:
             answer = connection.unsent
             if answer is None:
                 continue
             before, since = self._slow.get(connection, (None, now))
-            if before is not answer:
+            if before != answer:
                 since = now
             if now - since >= UNSENT_SECONDS:
                 connection.abort()

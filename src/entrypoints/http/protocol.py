@@ -74,6 +74,8 @@ class BoundedProtocol(HttpToolsProtocol):
     _in_body: bool = False
     _answered: RequestResponseCycle | None = None
     """The request that is being answered, or was the last to be."""
+    _taken: int = 0
+    """How often its client has read nearly all that waited for it, so that more could be written."""
     _deadline: asyncio.TimerHandle | None = None
     _refusal: ConnectionRefusal | None = None
 
@@ -114,8 +116,16 @@ class BoundedProtocol(HttpToolsProtocol):
 
     @property
     def unsent(self) -> object | None:
-        """The newest answer, where something of the answers waits for the client to read."""
-        return (self._newest or self) if self.transport.get_write_buffer_size() else None
+        """The newest answer and how far it was read, where something of the answers waits for the client to read.
+
+        A long answer is written as it is read: who goes on reading it is slow with no part of it.
+        """
+        return (self._newest or self, self._taken) if self.transport.get_write_buffer_size() else None
+
+    def resume_writing(self) -> None:
+        """Write on, as the client has read nearly all that waited for it."""
+        self._taken += 1
+        super().resume_writing()
 
     def give_way(self) -> None:
         """Close, as nothing is under way; an answer that is still being read has a moment."""

@@ -56,13 +56,15 @@ ADDRESSES_KEPT: Final = 1_024
 class RequestContext:
     """A request, as far as it is known before anything is done.
 
-    `added` goes on whatever answer it gets; `begun` says that a command was, which may have its effect.
+    `added` goes on whatever answer it gets; `begun` says that a command was, which may have its effect; `only_head`
+    that nobody gets the body of its answer.
     """
 
     request_id: str
     headers: dict[bytes, list[str]]
     added: list[tuple[bytes, bytes]] = field(default_factory=list[tuple[bytes, bytes]])
     begun: bool = False
+    only_head: bool = False
 
     def all(self, name: bytes) -> list[str]:
         """Return all values of a header, in their order."""
@@ -77,6 +79,7 @@ class RequestContext:
                 headers.setdefault(name, []).append(value.decode("latin-1"))
         given = headers.get(b"x-request-id", [])
         context = cls(given[0] if len(given) == 1 and _is_sane(given[0]) else f"req_{os.urandom(16).hex()}", headers)
+        context.only_head = scope.get("method") == "HEAD"
         context.added.append((b"x-request-id", context.request_id.encode()))
         scope.setdefault("state", {})[_STATE_KEY] = context
         return context
