@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from entrypoints.export_places import ExportPlaces
 from entrypoints.metrics import Metrics
 from entrypoints.settings import Settings
 from payments_core import Payments
@@ -131,6 +132,7 @@ class Services:
     bell: Bell
     metrics: Metrics
     cookies: Cookies
+    exports: ExportPlaces = field(default_factory=ExportPlaces)
     fingerprint_key: bytes = field(repr=False)
     vital: Mapping[str, HealthCheck]
     useful: Mapping[str, HealthCheck]

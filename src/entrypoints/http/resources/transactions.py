@@ -98,7 +98,7 @@ async def pay(call: Call, body: PayBody) -> Answer:
 )
 async def list_transactions(call: Call) -> Page[JsonObject]:
     """The newest first. A filter that matches rarely may give a short page with a `next`: read on."""
-    return await call.payments.read.transactions(call.caller, call.query.page, _filter(call.query))
+    return await call.payments.read.transactions(call.caller, call.query.page, filter_of(call.query))
 
 
 @read(
@@ -143,7 +143,8 @@ async def cancel_transaction(call: Call, _body: NoBody) -> Answer:
     return await call.payments.cancel(call.caller, call.id(TransactionId), once=call.once)
 
 
-def _filter(query: Query) -> TransactionFilter:
+def filter_of(query: Query) -> TransactionFilter:
+    """Return the filter that a query asks for. Raises Invalid for bounds of an amount that are none."""
     payment_key, bounds = query.get(PAYMENT_KEY), _amounts(query)
     return TransactionFilter(
         status=query.get(STATUS),
