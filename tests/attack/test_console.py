@@ -10,6 +10,7 @@ import re
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from html.parser import HTMLParser
 from typing import Final
 from urllib.parse import urlencode
 
@@ -43,6 +44,7 @@ THINGS: Final[Mapping[str, str]] = {
     "merchants": "merchant",
     "jobs": "job",
     "attempts": "attempt",
+    "verifiers": "language",
 }
 """What the id is of that stands in an address behind this word."""
 FORM: Final = "application/x-www-form-urlencoded"
@@ -80,6 +82,28 @@ class Town:
         oversight = self.api.store.oversight
         log = await oversight.audit(Window(limit=1_000), AuditFilter(), id)
         return revision, len(log.items)
+
+
+class Running(HTMLParser):
+    """What of a page would run in it, or come from elsewhere."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[object] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        if tag in ("script", "img", "link", "iframe", "form", "button", "object", "embed", "base"):
+            named = [given[name] or "" for name in ("src", "href", "action", "formaction", "data") if name in given]
+            self.found += [(tag, address) for address in named if not re.fullmatch(r"/console[/\w.?=&#-]*", address)]
+        if tag == "script" and "src" not in given:
+            self.found.append((tag, attrs))
+        if tag in ("style", "base", "iframe", "object", "embed"):
+            self.found.append((tag, attrs))
+        self.found += [(tag, name) for name in given if name == "style" or name.startswith(("on", "hx-on"))]
+        self.found += [(tag, text) for name, text in attrs if name == "href" and (text or "").startswith("javascript:")]
 
 
 def thing_at(path: str, name: str) -> str:
@@ -126,6 +150,7 @@ async def account(api: Api) -> Account:
         "merchant": shop.id,
         "job": "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
         "attempt": "att_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+        "language": "python",
     }
     browser = await Browser(api.client).sign_in(shop.email)
     return Account(shop=shop, browser=browser, ids=ids, secrets=(shop.secret, endpoint["secret"]))
@@ -137,7 +162,9 @@ def named(pages: Iterator[Page]) -> list[object]:
 
 FORMS: Final = named(page for page in PAGES if page.method == "POST")
 OF_MERCHANTS: Final = named(page for page in PAGES if page.whose is For.MERCHANT)
-WITH_IDS: Final = named(page for page in PAGES if page.whose is For.MERCHANT and "{" in page.path)
+WITH_IDS: Final = named(
+    page for page in PAGES if page.whose is For.MERCHANT and "{" in page.path.replace("{language}", "")
+)
 SHOWN: Final = named(page for page in PAGES if page.whose is For.MERCHANT and page.method == "GET")
 OF_STAFF: Final = named(page for page in PAGES if page.whose is For.STAFF)
 LOOKED_AT: Final = named(page for page in PAGES if page.for_staff)
@@ -209,9 +236,8 @@ async def test_whoever_has_not_signed_in_is_led_to_where_one_does(town: Town, pa
 @pytest.mark.parametrize("page", WITH_IDS)
 async def test_a_neighbours_thing_is_not_there(town: Town, page: Page) -> None:
     before = await town.state()
-    body = urlencode(
-        {"form_token": token_of(town, town.thief.browser), "once": "abcdef", "sure": "yes", "step": "confirm"}
-    )
+    good = {"once": "abcdef", "sure": "yes", "url": "https://shop.example.com/mine", "events": "*", "amount": "1.00"}
+    body = urlencode({"form_token": token_of(town, town.thief.browser), "since": "2026-03-01T00:00", **good})
     paths = {town.victim.address(page)}
     names = re.findall(r"{(\w+)}", page.path)
     for name in names:
@@ -305,9 +331,7 @@ async def test_what_merchants_write_is_text_and_nothing_runs_in_a_page(town: Tow
     assert answer.headers["cache-control"] == "no-store"
     assert "alert('x')" not in answer.text
     assert "<img src=x" not in answer.text
-    assert re.findall(r"<script(?![^>]*\ssrc=)", answer.text) == []
-    assert re.findall(r"<[^>]*\s(?:style|on\w+)=", answer.text) == []
-    assert re.findall(r'(?:src|href|action)="(?:https?:)?//(?!shop\.example\.com)', answer.text) == []
+    assert Running(answer.text).found == []
 
 
 # ── cookies ──────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -230,4 +230,5 @@ async def test_each_page_has_a_way_out(api: Api) -> None:
             continue
         browser = staff if page.whose is For.STAFF else merchant
         shown = await browser.get(f"/console{page.path}")
-        assert shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
+        way_out = shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
+        assert way_out.method == "post"

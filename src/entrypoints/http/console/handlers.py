@@ -12,16 +12,20 @@ from litestar.types import Method
 from entrypoints.http.console import (
     account,
     developers,
+    export,
     overview,
+    refunds,
     staff_account,
     staff_merchants,
     staff_things,
     staff_work,
+    transactions,
 )
 from entrypoints.http.console.admission import answer
 from entrypoints.http.console.page import Page
 from entrypoints.http.console.rendering import STATIC, asset, asset_version
 from entrypoints.http.console.visits import ROOT, STAFF_ROOT
+from entrypoints.http.console.webhooks import pages as webhooks
 from entrypoints.http.health import PUBLIC
 from entrypoints.http.responses import BARE, NO_STORE, Reply
 from entrypoints.services import Services
@@ -37,6 +41,10 @@ PAGES: Final[tuple[Page, ...]] = (
     *staff_things.PAGES,
     *staff_work.PAGES,
     *developers.PAGES,
+    *transactions.PAGES,
+    *export.PAGES,
+    *refunds.PAGES,
+    *webhooks.PAGES,
 )
 CONSOLE: Final = "console"
 """The key of a Litestar handler's `opt` under which its pages are, by method."""
