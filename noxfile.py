@@ -22,6 +22,7 @@ nox.options.sessions = [
     "fuzz",
     "integration",
     "attack",
+    "browser",
     "chaos",
     "wheel",
 ]
@@ -129,6 +130,29 @@ def attack(session: nox.Session) -> None:
         *session.posargs,
         env=KEEP_BYTECODE,
     )
+
+
+@nox.session(venv_backend="none")
+def browser(session: nox.Session) -> None:
+    """The console in a real Chromium: people's stories, each page for everybody's eyes, hands and screens (axe-core).
+
+    Where there is no Chromium it is installed, if that can be done; else the tests are skipped, or fail in CI.
+    """
+    session.run("python", "-m", "tests.browser.chromium")
+    session.run(
+        "pytest",
+        "tests/browser",
+        *("--numprocesses", "auto", "--dist", "worksteal"),
+        *session.posargs,
+        env=KEEP_BYTECODE,
+    )
+
+
+@nox.session(venv_backend="none")
+def screenshots(session: nox.Session) -> None:
+    """Pictures of each page of the console, light, dark and narrow, for `docs/console/`."""
+    session.run("python", "-m", "tests.browser.chromium")
+    session.run("python", "-m", "tests.browser.screenshots", *session.posargs, env=KEEP_BYTECODE)
 
 
 @nox.session(venv_backend="none")

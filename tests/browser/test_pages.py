@@ -1,0 +1,147 @@
+"""Every page of the console as people meet it: light and dark, wide and narrow, with and without JavaScript."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any, Final, Literal
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Page
+
+from entrypoints.http.console.page import For
+from tests.browser.addresses import OF_ANYBODY, OF_MERCHANT, addresses, declared
+from tests.browser.axe import OF_COLOURS, violations
+from tests.browser.conftest import Meet
+from tests.browser.person import Person
+from tests.browser.service import Service
+from tests.browser.shop import Shop, do_business, open_shop
+from tests.patience import until
+
+WIDE_PIXELS: Final = 1600
+NARROW_PIXELS: Final = 360
+NARROWEST_PIXELS: Final = 320
+"""Down to here nobody has to scroll in two directions (WCAG 2.2, 1.4.10)."""
+HEIGHT_PIXELS: Final = 900
+WIDER_THAN_ITS_WINDOW: Final = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+NEEDS_JAVASCRIPT: Final = """html => {
+    const page = new DOMParser().parseFromString(html, "text/html");
+    const wrong = [
+        ...page.querySelectorAll("[hx-post], [hx-put], [hx-patch], [hx-delete], [hx-on], [onclick], [style]"),
+        ...page.querySelectorAll("script:not([src]), style, button[type=button], a:not([href]), [href^='javascript:']"),
+        ...page.querySelectorAll("form:not([action]), form:not(:has(button))"),
+    ];
+    return wrong.map(element => element.outerHTML.slice(0, 200));
+}"""
+"""Finds in a page as it is served what works with JavaScript alone, or is none of our way of making pages."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def shop(service: Service) -> AsyncIterator[Shop]:
+    """A shop that has done business, whose pages have something to show."""
+    async with open_shop(service, "pages@example.com", name="The shop of all pages") as shop:
+        await do_business(shop, service.receiver)
+        yield shop
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def cookies(browser: Browser, service: Service, shop: Shop) -> Any:
+    """The cookies of somebody who has signed in to the shop."""
+    async with await browser.new_context() as context:
+        person = Person(context, await context.new_page(), service.url)
+        await person.sign_in(shop.email)
+        return await context.storage_state()
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def newcomer(browser: Browser, service: Service) -> Any:
+    """The cookies of somebody who has just opened an account."""
+    async with await browser.new_context() as context:
+        person = Person(context, await context.new_page(), service.url)
+        await person.sign_up("newcomer@example.com")
+        return await context.storage_state()
+
+
+def test_each_page_is_among_those_that_are_looked_at() -> None:
+    assert {page.path for page in declared(For.ANYBODY)} == set(OF_ANYBODY)
+    assert {page.path for page in declared(For.MERCHANT)} == set(OF_MERCHANT)
+
+
+@pytest.mark.parametrize("address", addresses(OF_ANYBODY))
+async def test_a_page_for_anybody_is_fit_for_everybody(meet: Meet, address: str) -> None:
+    await _is_fit(await meet(), address)
+
+
+@pytest.mark.parametrize("address", addresses(OF_MERCHANT))
+async def test_a_page_of_a_merchant_is_fit_for_everybody(meet: Meet, shop: Shop, cookies: Any, address: str) -> None:
+    await _is_fit(await meet(storage_state=cookies), address.format_map(shop.ids))
+
+
+@pytest.mark.parametrize("address", [one for one in addresses(OF_MERCHANT) if "{" not in one])
+async def test_a_page_with_nothing_on_it_yet_is_fit_for_everybody(meet: Meet, newcomer: Any, address: str) -> None:
+    await _is_fit(await meet(storage_state=newcomer), address)
+
+
+async def test_what_is_wrong_with_a_page_is_found(meet: Meet) -> None:
+    person = await meet()
+    answer = await person.go("/console/sign-in")
+    assert await person.page.evaluate(NEEDS_JAVASCRIPT, await answer.text()) == []
+    assert await person.page.evaluate(NEEDS_JAVASCRIPT, "<form action='/x'>No button</form>") != []
+    await person.page.evaluate(
+        """() => {
+            const main = document.querySelector("main");
+            main.innerHTML = "<h1>Bad</h1><input id=nameless><p class=hint>Pale</p><p class=wide>Wide</p>";
+            main.querySelector(".hint").style.color = "#ccc";
+            main.querySelector(".wide").style.width = "3000px";
+        }"""
+    )
+    found = {line.partition(" ")[0] for line in await violations(person.page)}
+    assert {"label", "color-contrast"} <= found
+    assert await person.page.evaluate(WIDER_THAN_ITS_WINDOW) > 0
+
+
+async def test_what_a_browser_complains_of_is_heard(meet: Meet) -> None:
+    person = await meet()
+    await person.go("/console/sign-in")
+    await person.page.evaluate(
+        """() => {
+            document.body.insertAdjacentHTML("beforeend", "<p style='color: red'>No style of its own</p>");
+            document.body.append(Object.assign(document.createElement("script"), {textContent: "0"}));
+            setTimeout(() => { throw new Error("thrown"); });
+        }"""
+    )
+    await person.page.evaluate("fetch('/console/static/none.js')")
+
+    async def has_complained() -> bool:
+        said = "\n".join(person.complaints)
+        return all(each in said for each in ("style-src", "script-src", "thrown", "404 for"))
+
+    await until(has_complained)
+    person.complaints.clear()
+
+
+async def _is_fit(person: Person, address: str) -> None:
+    """Say that the page can be used by everybody, whatever their eyes, hands and screens are like."""
+    page, wrong = person.page, list[str]()
+    await _looks(page, "light", WIDE_PIXELS)
+    answer = await person.go(address)
+    # What is wrong with an address is said on the page itself.
+    assert answer.status in (200, 400), f"{answer.status} for {address}"
+    wrong += await page.evaluate(NEEDS_JAVASCRIPT, await answer.text())
+    wrong += await violations(page)
+    await _looks(page, "dark", WIDE_PIXELS)
+    wrong += await violations(page, rules=OF_COLOURS)
+    await _looks(page, "dark", NARROW_PIXELS)
+    wrong += await violations(page)
+    await _looks(page, "light", NARROW_PIXELS)
+    wrong += await violations(page, rules=OF_COLOURS)
+    for width in (NARROW_PIXELS, NARROWEST_PIXELS):
+        await _looks(page, "light", width)
+        if (more := await page.evaluate(WIDER_THAN_ITS_WINDOW)) > 0:
+            wrong.append(f"{more} px wider than a window of {width} px")
+    assert not wrong, "\n".join(wrong)
+
+
+async def _looks(page: Page, colours: Literal["light", "dark"], width: int) -> None:
+    await page.emulate_media(color_scheme=colours)
+    await page.set_viewport_size({"width": width, "height": HEIGHT_PIXELS})
