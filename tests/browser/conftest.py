@@ -15,7 +15,9 @@ from playwright.async_api import Browser, BrowserContext, async_playwright
 from tests.browser.chromium import ARGUMENTS, MISSING, chromium, is_required
 from tests.browser.person import Person
 from tests.browser.service import Service, serving
+from tests.browser.shop import Shop, open_shop
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import PASSWORD
 
 Meet: TypeAlias = Callable[..., Awaitable[Person]]
 """Opens a browser for one more person; takes what Playwright's `new_context` takes."""
@@ -64,6 +66,14 @@ def service(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield service
 
 
+@pytest.fixture(scope="session")
+def staff_email(service: Service) -> str:
+    """The address by which one of the staff signs in."""
+    email = "ada@example.com"
+    service.command("staff", "create", "--email", email, "--name", "Ada", "--password-stdin", typed=f"{PASSWORD}\n")
+    return email
+
+
 @pytest_asyncio.fixture(loop_scope="session")
 async def meet(browser: Browser, service: Service) -> AsyncIterator[Meet]:
     """Open a browser for one more person. At the end none of their browsers may have complained."""
@@ -89,6 +99,21 @@ async def meet(browser: Browser, service: Service) -> AsyncIterator[Meet]:
 def email() -> str:
     """An address that nobody else has."""
     return f"shop-{uuid4().hex[:12]}@example.com"
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def shop(service: Service, email: str) -> AsyncIterator[Shop]:
+    """A merchant with a payment key, whose programs call the API."""
+    async with open_shop(service, email) as shop:
+        yield shop
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def person(meet: Meet, shop: Shop) -> Person:
+    """The merchant of that shop, signed in."""
+    person = await meet()
+    await person.sign_in(shop.email)
+    return person
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,8 +8,8 @@ from typing import Any, Final
 from playwright.async_api import BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect
 
 from tests.patience import PATIENCE_SECONDS
+from tests.processes import PASSWORD
 
-PASSWORD: Final = "correct horse battery staple"
 TABS_MAX: Final = 150
 """So often the tabulator is pressed at most before something must have had the focus."""
 _OF_RESPONSES: Final = "Failed to load resource"

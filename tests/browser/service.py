@@ -21,6 +21,8 @@ SETTINGS: Final = {
     "PAYMENTS_LIMIT_API": "100000/1s",
     # Long enough that a page which was just loaded shows a payment on its way.
     "PAYMENTS_SANDBOX_LATENCY_SECONDS": "1",
+    # What nobody knows of stays so, and its job with it.
+    "PAYMENTS_LOOKUP_SCHEDULE": "1h",
     # What fails once is exhausted: then it is up to people to send it again.
     "PAYMENTS_WEBHOOK_SCHEDULE": "0s",
 }

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import httpx
 
-from tests.browser.person import PASSWORD
 from tests.browser.receiver import Receiver
 from tests.browser.service import Service
 from tests.patience import PATIENCE_SECONDS, until, until_seen
+from tests.processes import PASSWORD
 
 IDEMPOTENCY_KEY: Final = "order-1001"
 
@@ -60,7 +60,8 @@ async def open_shop(service: Service, email: str, *, name: str = "") -> AsyncGen
         assert answer.status_code == 201, answer.text
         client.headers["authorization"] = f"Token {answer.json()['api_key']}"
         made = (await client.post("/api/payments/payment_key/")).json()
-        yield Shop(email=email, client=client, payment_key=made["key"], ids={"payment_key": made["id"]})
+        ids = {"merchant": str(answer.json()["id"]), "payment_key": str(made["id"])}
+        yield Shop(email=email, client=client, payment_key=made["key"], ids=ids)
 
 
 async def do_business(shop: Shop, receiver: Receiver) -> None:
@@ -68,7 +69,7 @@ async def do_business(shop: Shop, receiver: Receiver) -> None:
     hears, broken = f"/{shop.email}", f"/{shop.email}/broken"
     receiver.breaks(broken)
     webhooks = [await shop.call("POST", "/webhooks/", url=receiver.url(path)) for path in (hears, broken)]
-    paid, declined, returned, refused, lost = await asyncio.gather(
+    paid, declined, returned, refused, unknown = await asyncio.gather(
         shop.pay(
             "1234.50",
             description="Two chairs and a table",
@@ -83,7 +84,8 @@ async def do_business(shop: Shop, receiver: Receiver) -> None:
     )
     await asyncio.gather(
         shop.settled(f"/transactions/{declined['id']}/", status="failed"),
-        *(shop.settled(f"/transactions/{one['id']}/", status="succeeded") for one in (paid, returned, refused, lost)),
+        shop.settled(f"/transactions/{unknown['id']}/", status_reason="outcome_unknown"),
+        *(shop.settled(f"/transactions/{one['id']}/", status="succeeded") for one in (paid, returned, refused)),
     )
     part, whole, never = await asyncio.gather(
         shop.call("POST", "/refunds/", transaction=paid["id"], amount="30.00", reason="One chair was scratched"),
@@ -100,6 +102,7 @@ async def do_business(shop: Shop, receiver: Receiver) -> None:
     shop.ids.update(
         transaction=paid["id"],
         declined=declined["id"],
+        unknown=unknown["id"],
         refund=part["id"],
         failed_refund=never["id"],
         endpoint=webhooks[0]["id"],

@@ -10,8 +10,9 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import Meet
-from tests.browser.person import PASSWORD, Person
+from tests.browser.person import Person
 from tests.browser.service import Service
+from tests.processes import PASSWORD
 
 NEW_PASSWORD = "another horse of the same stable"
 

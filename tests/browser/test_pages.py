@@ -10,7 +10,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from entrypoints.http.console.page import For
-from tests.browser.addresses import OF_ANYBODY, OF_MERCHANT, addresses, declared
+from tests.browser.addresses import OF_ANYBODY, OF_MERCHANT, OF_STAFF, WITH_NOTHING_YET, addresses, declared, looked_at
 from tests.browser.axe import OF_COLOURS, violations
 from tests.browser.conftest import Meet
 from tests.browser.person import Person
@@ -20,6 +20,7 @@ from tests.patience import until
 
 WIDE_PIXELS: Final = 1600
 NARROW_PIXELS: Final = 360
+NARROW: Final = {"width": NARROW_PIXELS, "height": 900}
 NARROWEST_PIXELS: Final = 320
 """Down to here nobody has to scroll in two directions (WCAG 2.2, 1.4.10)."""
 HEIGHT_PIXELS: Final = 900
@@ -37,7 +38,7 @@ NEEDS_JAVASCRIPT: Final = """html => {
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def shop(service: Service) -> AsyncIterator[Shop]:
+async def busy(service: Service) -> AsyncIterator[Shop]:
     """A shop that has done business, whose pages have something to show."""
     async with open_shop(service, "pages@example.com", name="The shop of all pages") as shop:
         await do_business(shop, service.receiver)
@@ -45,11 +46,11 @@ async def shop(service: Service) -> AsyncIterator[Shop]:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def cookies(browser: Browser, service: Service, shop: Shop) -> Any:
+async def cookies(browser: Browser, service: Service, busy: Shop) -> Any:
     """The cookies of somebody who has signed in to the shop."""
     async with await browser.new_context() as context:
         person = Person(context, await context.new_page(), service.url)
-        await person.sign_in(shop.email)
+        await person.sign_in(busy.email)
         return await context.storage_state()
 
 
@@ -62,9 +63,24 @@ async def newcomer(browser: Browser, service: Service) -> Any:
         return await context.storage_state()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def badge(browser: Browser, service: Service, busy: Shop, staff_email: str) -> Any:
+    """The cookies of one of the staff, who have found out which jobs and attempts there are."""
+    async with await browser.new_context() as context:
+        person = Person(context, await context.new_page(), service.url)
+        await person.sign_in(staff_email, at="/console/staff/sign-in")
+        for kind in ("job", "attempt"):
+            await person.go(f"/console/staff/{kind}s?state=all")
+            found = await person.page.locator(f"main td a[href^='/console/staff/{kind}s/']").first.get_attribute("href")
+            assert found is not None
+            busy.ids[kind] = found.rpartition("/")[2]
+        return await context.storage_state()
+
+
 def test_each_page_is_among_those_that_are_looked_at() -> None:
-    assert {page.path for page in declared(For.ANYBODY)} == set(OF_ANYBODY)
-    assert {page.path for page in declared(For.MERCHANT)} == set(OF_MERCHANT)
+    assert declared(For.ANYBODY) == set(OF_ANYBODY)
+    assert declared(For.MERCHANT) == set(OF_MERCHANT)
+    assert declared(For.STAFF) == set(OF_STAFF)
 
 
 @pytest.mark.parametrize("address", addresses(OF_ANYBODY))
@@ -73,13 +89,39 @@ async def test_a_page_for_anybody_is_fit_for_everybody(meet: Meet, address: str)
 
 
 @pytest.mark.parametrize("address", addresses(OF_MERCHANT))
-async def test_a_page_of_a_merchant_is_fit_for_everybody(meet: Meet, shop: Shop, cookies: Any, address: str) -> None:
-    await _is_fit(await meet(storage_state=cookies), address.format_map(shop.ids))
+async def test_a_page_of_a_merchant_is_fit_for_everybody(meet: Meet, busy: Shop, cookies: Any, address: str) -> None:
+    await _is_fit(await meet(storage_state=cookies), address.format_map(busy.ids))
 
 
-@pytest.mark.parametrize("address", [one for one in addresses(OF_MERCHANT) if "{" not in one])
+@pytest.mark.parametrize("address", WITH_NOTHING_YET)
 async def test_a_page_with_nothing_on_it_yet_is_fit_for_everybody(meet: Meet, newcomer: Any, address: str) -> None:
-    await _is_fit(await meet(storage_state=newcomer), address)
+    person = await meet(storage_state=newcomer, viewport=NARROW)
+    assert (await person.go(address)).status == 200
+    assert await violations(person.page) == []
+    assert await person.page.evaluate(WIDER_THAN_ITS_WINDOW) == 0
+
+
+@pytest.mark.parametrize("address", addresses(OF_STAFF))
+async def test_a_page_of_the_staff_is_fit_for_everybody(meet: Meet, busy: Shop, badge: Any, address: str) -> None:
+    await _is_fit(await meet(storage_state=badge), address.format_map(busy.ids))
+
+
+@pytest.mark.parametrize("address", looked_at())
+async def test_staff_who_look_can_change_nothing(meet: Meet, busy: Shop, badge: Any, address: str) -> None:
+    person = await meet(storage_state=badge, viewport=NARROW)
+    assert (await person.go(address.format_map(busy.ids))).status == 200
+    await person.sees("Nothing can be changed here")
+    forms = person.page.locator("form[method=post]")
+    assert [await form.get_attribute("action") for form in await forms.all()] == ["/console/staff/sign-out"]
+    assert await person.page.evaluate(WIDER_THAN_ITS_WINDOW) == 0
+
+
+@pytest.mark.parametrize("address", ["/console/nowhere", "/console/transactions/txn_nothing", "/console/staff"])
+async def test_a_page_that_says_what_is_wrong_is_fit_for_everybody(meet: Meet, cookies: Any, address: str) -> None:
+    person = await meet(storage_state=cookies, viewport=NARROW)
+    await person.go(address)
+    assert await violations(person.page) == []
+    assert await person.page.evaluate(WIDER_THAN_ITS_WINDOW) == 0
 
 
 async def test_what_is_wrong_with_a_page_is_found(meet: Meet) -> None:

@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
-import pytest_asyncio
 from playwright.async_api import expect
 
 from payments_core.webhook import verify
 from tests.browser.conftest import Meet
 from tests.browser.person import Person
 from tests.browser.service import Service
-from tests.browser.shop import Shop, open_shop
+from tests.browser.shop import Shop
 from tests.patience import until
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def shop(service: Service, email: str) -> AsyncIterator[Shop]:
-    """A merchant with a payment key."""
-    async with open_shop(service, email) as shop:
-        yield shop
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def person(meet: Meet, shop: Shop) -> Person:
-    """The merchant, signed in."""
-    person = await meet()
-    await person.sign_in(shop.email)
-    return person
 
 
 async def add_endpoint(person: Person, url: str) -> str:
