@@ -10,8 +10,6 @@ from typing import Any, Final
 from playwright.async_api import Page
 
 TAGS: Final = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-OF_COLOURS: Final = ("color-contrast", "link-in-text-block")
-"""The rules that another colour scheme may break."""
 
 
 @cache
@@ -20,15 +18,14 @@ def _source() -> str:
     return (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
 
 
-async def violations(page: Page, *, rules: tuple[str, ...] = ()) -> list[str]:
-    """Return a line for each element that breaks a rule: all rules, or these.
+async def violations(page: Page) -> list[str]:
+    """Return a line for each element that breaks a rule, as the page looks now.
 
     It gets into the page as what a debugger evaluates, which the page's Content-Security-Policy does not concern.
     """
     if not await page.evaluate("() => 'axe' in globalThis"):
         await page.evaluate(_source())
-    run_only = {"type": "rule", "values": rules} if rules else {"type": "tag", "values": TAGS}
-    options = json.dumps({"runOnly": run_only, "resultTypes": ["violations"]})
+    options = json.dumps({"runOnly": {"type": "tag", "values": TAGS}, "resultTypes": ["violations"]})
     found: list[dict[str, Any]] = await page.evaluate(f"axe.run(document, {options}).then(done => done.violations)")
     return [
         f"{rule['id']} ({rule['impact']}): {' '.join(map(str, node['target']))}: {node.get('failureSummary', '')!r}"

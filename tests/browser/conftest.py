@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import Any, Final, TypeAlias
@@ -10,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, async_playwright
 
 from tests.browser.chromium import ARGUMENTS, MISSING, chromium, is_required
 from tests.browser.person import Person
@@ -66,6 +67,14 @@ def service(browser_path: str, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield service
 
 
+@asynccontextmanager
+async def visiting(browser: Browser, service: Service, **options: Any) -> AsyncGenerator[Person]:
+    """Have a person with a browser of their own while the block runs; `options` are those of `new_context`."""
+    async with await browser.new_context(**{"viewport": WIDE, **options}) as context:
+        context.set_default_timeout(PATIENCE_SECONDS * 1000)
+        yield Person(context, await context.new_page(), service.url)
+
+
 @pytest.fixture(scope="session")
 def staff_email(service: Service) -> str:
     """The address by which one of the staff signs in."""
@@ -77,20 +86,14 @@ def staff_email(service: Service) -> str:
 @pytest_asyncio.fixture(loop_scope="session")
 async def meet(browser: Browser, service: Service) -> AsyncIterator[Meet]:
     """Open a browser for one more person. At the end none of their browsers may have complained."""
-    contexts: list[BrowserContext] = []
     people: list[Person] = []
+    async with AsyncExitStack() as opened:
 
-    async def meet(**options: Any) -> Person:
-        context = await browser.new_context(**{"viewport": WIDE, **options})
-        context.set_default_timeout(PATIENCE_SECONDS * 1000)
-        contexts.append(context)
-        person = Person(context, await context.new_page(), service.url)
-        people.append(person)
-        return person
+        async def meet(**options: Any) -> Person:
+            people.append(await opened.enter_async_context(visiting(browser, service, **options)))
+            return people[-1]
 
-    yield meet
-    for context in contexts:
-        await context.close()
+        yield meet
     for person in people:
         person.has_no_complaint()
 
