@@ -1,4 +1,4 @@
-"""The browser of these tests: this machine's Chromium. Run as a module, it installs Debian's where there is none."""
+"""The browser of these tests: this machine's Chromium. Run as a module, it installs Debian's where it can."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import shutil
 import subprocess
 from typing import Final
 
-NAMES: Final = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-PACKAGES: Final = ("chromium", "fonts-dejavu-core")
+SHELL: Final = "chromium-headless-shell"
+"""Chromium without windows: the same pages, in half the processor time."""
+NAMES: Final = (SHELL, "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+PACKAGES: Final = (SHELL, "fonts-dejavu-core")
 REQUIRED: Final = "TESTS_REQUIRE_BROWSER"
 """Where this is set, as in CI, these tests fail without a browser; elsewhere they are skipped."""
 MISSING: Final = (
-    f"no Chromium is here: none of {', '.join(NAMES)} is on the path. "
+    f"No Chromium is here: none of {', '.join(NAMES)} is on the path. "
     "`nox -s browser` installs one as root on Debian; elsewhere it is up to you."
 )
 ARGUMENTS: Final = (
@@ -38,9 +40,9 @@ def is_required() -> bool:
 def install() -> None:
     """Install it with apt-get, and say so; say why not where that can't be done: whether it is a failure, tests say."""
     if not _is_debian() or os.getuid() != 0 or shutil.which("apt-get") is None:
-        print(f"Only root on Debian installs it here, and {MISSING}")
+        print(MISSING if chromium() is None else f"{chromium()} it is: only root on Debian installs {SHELL}.")
         return
-    print(f"No Chromium is here: installing {' and '.join(PACKAGES)} with apt-get.", flush=True)
+    print(f"No {SHELL} is here: installing {' and '.join(PACKAGES)} with apt-get.", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for call in (["update", "-qq"], ["install", "-qq", "--yes", "--no-install-recommends", *PACKAGES]):
         done = subprocess.run(
@@ -52,7 +54,7 @@ def install() -> None:
             check=False,
         )
         if done.returncode != 0:
-            print(f"apt-get {call[0]} ended with {done.returncode}: Chromium could not be installed.")
+            print(f"apt-get {call[0]} ended with {done.returncode}: {SHELL} could not be installed.")
             return
 
 
@@ -64,5 +66,5 @@ def _is_debian() -> bool:
 
 
 if __name__ == "__main__":
-    if chromium() is None:
+    if shutil.which(SHELL) is None:
         install()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -12,9 +12,11 @@ import httpx
 
 from tests.browser.receiver import Receiver
 from tests.browser.service import Service
-from tests.patience import PATIENCE_SECONDS, until, until_seen
+from tests.patience import PATIENCE_SECONDS
 from tests.processes import PASSWORD
 
+LOOK_SECONDS: Final = 0.1
+"""Between two looks: the service, Chromium and these tests share the processors."""
 IDEMPOTENCY_KEY: Final = "order-1001"
 
 
@@ -40,14 +42,18 @@ class Shop:
 
     async def settled(self, path: str, **is_: str) -> Any:
         """Return a resource once it is so."""
-        found: Any = None
+        return await self._once(path, lambda found: all(found[name] == wanted for name, wanted in is_.items()))
 
-        async def look() -> bool:
-            nonlocal found
-            found = await self.call("GET", path)
-            return all(found[name] == wanted for name, wanted in is_.items())
+    async def over(self, endpoint: str) -> Any:
+        """Return the latest of the endpoint's deliveries, once there are some and none is under way any more."""
+        path = f"/webhooks/{endpoint}/deliveries/"
+        await self._once(f"{path}?status=pending", lambda found: not found["results"])
+        return (await self._once(path, lambda found: bool(found["results"])))["results"][0]
 
-        await until(look)
+    async def _once(self, path: str, holds: Callable[[Any], bool]) -> Any:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not holds(found := await self.call("GET", path)):  # noqa: ASYNC110 - no event is set here
+                await asyncio.sleep(LOOK_SECONDS)
         return found
 
 
@@ -97,7 +103,7 @@ async def do_business(shop: Shop, receiver: Receiver) -> None:
         shop.settled(f"/refunds/{whole['id']}/", status="succeeded"),
         shop.settled(f"/refunds/{never['id']}/", status="failed"),
     )
-    deliveries = [await _over(shop, webhook["id"]) for webhook in webhooks]
+    deliveries = [await shop.over(webhook["id"]) for webhook in webhooks]
     events = await shop.call("GET", f"/transactions/{paid['id']}/events/")
     shop.ids.update(
         transaction=paid["id"],
@@ -107,20 +113,9 @@ async def do_business(shop: Shop, receiver: Receiver) -> None:
         failed_refund=never["id"],
         endpoint=webhooks[0]["id"],
         broken_endpoint=webhooks[1]["id"],
-        delivery=deliveries[0],
-        exhausted_delivery=deliveries[1],
+        delivery=deliveries[0]["id"],
+        exhausted_delivery=deliveries[1]["id"],
         event=events["results"][0]["id"],
         idempotency_key=IDEMPOTENCY_KEY,
         api_key=(await shop.call("GET", "/auth/api_keys/"))["results"][0]["id"],
     )
-
-
-async def _over(shop: Shop, endpoint: str) -> str:
-    """Return one of the endpoint's deliveries, once none is under way any more."""
-
-    async def under_way() -> object:
-        return (await shop.call("GET", f"/webhooks/{endpoint}/deliveries/?status=pending"))["results"]
-
-    await until_seen(under_way, [])
-    found: str = (await shop.call("GET", f"/webhooks/{endpoint}/deliveries/"))["results"][0]["id"]
-    return found

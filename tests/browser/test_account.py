@@ -36,7 +36,8 @@ async def test_somebody_opens_an_account_and_is_inside(meet: Meet, email: str) -
 
 
 async def test_the_key_of_a_new_account_is_shown_once_and_can_be_copied(meet: Meet, email: str) -> None:
-    person = await meet()
+    # Where there are no windows nobody can be asked whether a page may write to the clipboard.
+    person = await meet(permissions=["clipboard-write"])
     key = await person.sign_up(email)
     await person.button("Copy").click()
     await expect(person.button("Copied")).to_be_visible()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from typing import Final
 
 import pytest
 import pytest_asyncio
@@ -12,6 +14,9 @@ from tests.browser.conftest import Meet
 from tests.browser.person import Person
 from tests.browser.shop import Shop
 from tests.patience import until
+
+RELOAD_SECONDS: Final = 0.5
+"""Between two tries of somebody who has no script that looks for them."""
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -173,6 +178,7 @@ async def test_a_payment_is_made_searched_for_exported_and_refunded_without_java
     await person.link("Without a script").click()
 
     async def can_be_refunded() -> bool:
+        await asyncio.sleep(RELOAD_SECONDS)
         await person.page.reload()
         return await person.link("Refund").is_visible()
 
