@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +14,7 @@ import pytest
 from entrypoints.http.app import create_app
 from entrypoints.http.console.handlers import PAGES
 from entrypoints.http.console.page import For
+from entrypoints.http.console.rendering import asset
 from entrypoints.http.console.session_cookie import SECURE_NAME
 from payments_core.merchant import CONSOLE_SESSION_LIFETIME
 from tests.unit.console_browser import Browser
@@ -181,6 +184,18 @@ async def test_an_address_that_is_none_is_a_page_and_a_static_file_is_kept_for_g
     assert "immutable" in (await api.client.get(css)).headers["cache-control"]
     assert (await api.client.get("/console/static/console.css?v=old")).headers["cache-control"] == "no-cache"
     assert (await api.client.get("/console/static/page.html")).status_code == 404
+
+
+def test_names_of_files_that_are_not_there_are_not_remembered() -> None:
+    class Name(str):
+        """A text of which is known whether anybody keeps it."""
+
+    name = Name("no-such-file.css")
+    kept = weakref.ref(name)
+    assert asset(name) is None
+    del name
+    gc.collect()
+    assert kept() is None
 
 
 async def test_times_are_in_the_viewers_zone_and_utc_is_a_pointer_away(api: Api) -> None:

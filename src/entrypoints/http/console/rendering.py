@@ -28,11 +28,14 @@ def render(template: str, **values: Any) -> bytes:
     return _environment().get_template(template).render(values).encode()
 
 
-@cache
 def asset(name: str) -> tuple[bytes, bytes] | None:
     """Return the content type and the bytes of a file that pages refer to, if there is one of this name."""
-    if name not in _ASSETS:
-        return None
+    # Only names that are ours are remembered: strangers may ask for any number of others.
+    return _read_asset(name) if name in _ASSETS else None
+
+
+@cache
+def _read_asset(name: str) -> tuple[bytes, bytes]:
     return _ASSETS[name], (files("entrypoints.http.console") / "static" / name).read_bytes()
 
 
