@@ -60,7 +60,7 @@ class Staff(StaffAccounts, StaffMerchants):
 
     async def jobs(self, window: Window, filter: JobFilter) -> Slice[Job]:
         """List jobs by what they wait for now."""
-        await self._note_list(Action.JOBS_LISTED, window, filter.merchant)
+        await self._note_list(Action.JOBS_LISTED, filter.merchant)
         return await self.oversight.jobs(window, filter, at=self.clock.now())
 
     async def job(self, id: JobId) -> tuple[Job, Matter]:
@@ -73,7 +73,7 @@ class Staff(StaffAccounts, StaffMerchants):
 
     async def attempts(self, window: Window, filter: AttemptFilter) -> Slice[Attempt]:
         """List attempts."""
-        await self._note_list(Action.ATTEMPTS_LISTED, window, filter.merchant)
+        await self._note_list(Action.ATTEMPTS_LISTED, filter.merchant)
         return await self.oversight.attempts(window, filter)
 
     async def attempt(self, id: AttemptId) -> tuple[Attempt, Matter]:
@@ -89,27 +89,27 @@ class Staff(StaffAccounts, StaffMerchants):
     ) -> Slice[Transaction]:
         """List transactions, newest first. Raises Invalid for what nobody can look for."""
         check_search(filter.text, filter.metadata)
-        await self._note_look("transactions", window, merchant)
+        await self._note_look("transactions", merchant)
         return await self.oversight.transactions(window, filter, merchant)
 
     async def refunds(self, window: Window, merchant: MerchantId | None = None) -> Slice[Refund]:
         """List refunds, newest first."""
-        await self._note_look("refunds", window, merchant)
+        await self._note_look("refunds", merchant)
         return await self.oversight.refunds(window, merchant)
 
     async def payment_keys(self, window: Window, merchant: MerchantId | None = None) -> Slice[PaymentKey]:
         """List payment keys, newest first."""
-        await self._note_look("payment_keys", window, merchant)
+        await self._note_look("payment_keys", merchant)
         return await self.oversight.payment_keys(window, merchant)
 
     async def endpoints(self, window: Window, merchant: MerchantId | None = None) -> Slice[EndpointSeen]:
         """List webhook endpoints without their secrets, removed ones included, newest first."""
-        await self._note_look("endpoints", window, merchant)
+        await self._note_look("endpoints", merchant)
         return await self.oversight.endpoints(window, merchant)
 
     async def idempotency_records(self, window: Window, filter: RecordFilter) -> Slice[RecordSeen]:
         """List what idempotency keys did, without the answers, newest first."""
-        await self._note_look("idempotency_records", window, filter.merchant)
+        await self._note_look("idempotency_records", filter.merchant)
         return await self.oversight.idempotency_records(window, filter)
 
     async def find(self, id: str) -> Found:
@@ -124,10 +124,9 @@ class Staff(StaffAccounts, StaffMerchants):
         )
         return found
 
-    async def _note_look(self, name: str, window: Window, merchant: MerchantId | None) -> None:
-        """Keep that a list of what merchants have was looked at: once, however many pages of it."""
-        if window.position is None:
-            await self._append(Action.LIST_SEEN, merchant=merchant, detail={"list": name})
+    async def _note_look(self, name: str, merchant: MerchantId | None) -> None:
+        """Keep that a page of what merchants have was looked at: each, as nobody has to begin with the first."""
+        await self._append(Action.LIST_SEEN, merchant=merchant, detail={"list": name})
 
     # ── what waits for a person
 
@@ -167,7 +166,7 @@ class Staff(StaffAccounts, StaffMerchants):
         """List the audit log, of a merchant or of everybody and nobody, the newest first."""
         found = await self.oversight.audit(window, filter, merchant)
         # Behind the look, which would show nothing but itself first.
-        await self._note_list(Action.AUDIT_LISTED, window, merchant)
+        await self._note_list(Action.AUDIT_LISTED, merchant)
         return found
 
     async def _matter(

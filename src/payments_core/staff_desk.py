@@ -10,7 +10,7 @@ from payments_core.audit import HERE, NAME_LENGTH_MAX, NO_DETAIL, Action, Actor,
 from payments_core.checks import Faults
 from payments_core.guesses import Guesses
 from payments_core.ids import MerchantId
-from payments_core.ports import AuditLog, Clock, Credentials, Doorbell, Oversight, Passwords, Window
+from payments_core.ports import AuditLog, Clock, Credentials, Doorbell, Oversight, Passwords
 from payments_core.units import Units
 from payments_core.use_cases.record_audit import audit_entry, staff
 from payments_core.values import Json
@@ -50,10 +50,9 @@ class StaffDesk:
         """Keep that somebody did what concerns the whole installation and no use case does. Raises Unavailable."""
         await self._append(action, merchant=None, detail=detail)
 
-    async def _note_list(self, action: Action, window: Window, merchant: MerchantId | None) -> None:
-        """Keep that a list was looked at: once, however many pages of it."""
-        if window.position is None:
-            await self._append(action, merchant=merchant)
+    async def _note_list(self, action: Action, merchant: MerchantId | None) -> None:
+        """Keep that a page of a list was looked at: each, as nobody has to begin with the first."""
+        await self._append(action, merchant=merchant)
 
     async def _note(
         self,

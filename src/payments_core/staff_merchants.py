@@ -41,7 +41,7 @@ class StaffMerchants(StaffDesk):
         faults = Faults()
         faults.text("text", filter.text, longest=TEXT_LENGTH_MAX)
         faults.raise_if_any()
-        await self._note_list(Action.MERCHANTS_LISTED, window, None)
+        await self._note_list(Action.MERCHANTS_LISTED, None)
         return await self.oversight.merchants(window, filter)
 
     async def merchant(self, id: MerchantId) -> Merchant:

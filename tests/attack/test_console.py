@@ -431,3 +431,12 @@ async def test_a_suspended_merchant_sees_nothing_and_can_do_nothing(town: Town) 
     await again.get(SIGN_IN)
     page = await again.submit(SIGN_IN, {"email": shop.email, "password": PASSWORD})
     assert page.status == 403
+
+
+@pytest.mark.parametrize("page", ["", "/transactions", "/refunds", "/payment-keys", "/webhooks"])
+async def test_staff_who_begin_behind_the_first_page_of_a_list_are_noted_as_well(town: Town, page: str) -> None:
+    oversight = town.api.store.oversight
+    before = len((await oversight.audit(Window(limit=1_000), AuditFilter(), None)).items)
+    answer = await raw(town, "GET", f"/console/staff{page}?after=zzz_{'Z' * 26}", cookie=town.staff.cookie)
+    assert answer.status_code == 200
+    assert len((await oversight.audit(Window(limit=1_000), AuditFilter(), None)).items) == before + 1
