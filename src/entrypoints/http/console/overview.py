@@ -8,9 +8,11 @@ from datetime import UTC, date, timedelta
 from typing import Any, Final
 
 from entrypoints.http.console.charts import Bucket, Chart, buckets, side_by_side, stacked
+from entrypoints.http.console.days import FROM, TO, read_day
 from entrypoints.http.console.page import page
 from entrypoints.http.console.visits import Visit
 from entrypoints.http.responses import Reply
+from payments_core.checks import Faults
 from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
 from payments_core.money import currency, format_minor
@@ -82,22 +84,16 @@ def _back(today: date, days: int) -> date:
 
 def _span(visit: Visit, today: date) -> tuple[date, date]:
     """Return the days that the address asks for. Raises Invalid."""
-    given = [(name, visit.query.get(name)) for name in ("from", "to")]
-    first, last = (None if text is None else _day(name, text) for name, text in given)
+    faults = Faults()
+    first, last = read_day(visit.query, FROM, faults), read_day(visit.query, TO, faults)
+    faults.raise_if_any()
     last = last or today
     first = first or _back(last, SPAN_DEFAULT)
     if first > last:
-        raise Invalid.field("to", "out_of_range", "Must be the first day or a later one.")
+        raise Invalid.field(TO, "out_of_range", "Must be the first day or a later one.")
     if (last - first).days >= SPAN_DAYS_MAX:
-        raise Invalid.field("from", "out_of_range", f"A span has {SPAN_DAYS_MAX} days at most.")
+        raise Invalid.field(FROM, "out_of_range", f"A span has {SPAN_DAYS_MAX} days at most.")
     return first, last
-
-
-def _day(name: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid.field(name, "malformed", "Must be a day, such as 2026-03-31.") from None
 
 
 _Day = Mapping[str, Any]

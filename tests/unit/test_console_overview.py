@@ -1,0 +1,25 @@
+"""The first page of the console: a span's figures by day and currency."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tests.unit.console_browser import Browser
+from tests.unit.http_shop import Shop, open_api
+
+
+@pytest.fixture
+async def shop() -> AsyncGenerator[Shop, None]:
+    async with open_api() as api:
+        yield await api.open_shop()
+
+
+@pytest.mark.parametrize("query", ["to=0001-01-05", "from=9999-12-31&to=9999-12-31", "to=2026-W09-7", "from=20260301"])
+async def test_a_day_that_nobody_can_mean_is_said_to_be_wrong_at_its_field(shop: Shop, query: str) -> None:
+    browser = await Browser(shop.api.client).sign_in(shop.email)
+    page = await browser.get(f"/console?{query}")
+    assert (page.status, page.heading) == (400, "Overview")
+    assert "Must be a day, such as 2026-03-01." in page.words
+    assert 'aria-invalid="true"' in page.html
