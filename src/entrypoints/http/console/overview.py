@@ -118,14 +118,13 @@ def _business(code: str, days: Sequence[_Day], parts: Sequence[Bucket]) -> Busin
         within[(date.fromisoformat(day["day"]) - parts[0].first).days // parts[0].days].append(day)
     sums = [_summed(some) for some in within]
     whole = _summed(days)
-    decided = whole["succeeded"] + whole["failed"]
     return Business(
         currency=code,
         volume=write(whole["amount"]),
         refunded=write(whole["amount_refunded"]),
         accepted=whole["accepted"],
         refunds=whole["refunds"],
-        rate=f"{whole['succeeded'] / decided:.1%}" if decided > 0 else None,
+        rate=success_rate(whole["succeeded"], whole["failed"]),
         money=side_by_side(parts, [[one[name] for name in _MONEY] for one in sums], ("taken", "refunded"), write),
         payments=stacked(parts, [[one[name] for name in _COUNTED] for one in sums], _COUNTED, str),
         rows=[
@@ -134,6 +133,15 @@ def _business(code: str, days: Sequence[_Day], parts: Sequence[Bucket]) -> Busin
             if any(one.values())
         ],
     )
+
+
+def success_rate(succeeded: int, failed: int) -> str | None:
+    """Return which part of the payments that were decided in a span succeeded; None where none was.
+
+    A correction of an earlier day's payment can bring a number below zero: it counts as none.
+    """
+    good, bad = max(0, succeeded), max(0, failed)
+    return f"{good / (good + bad):.1%}" if good + bad else None
 
 
 _MONEY: Final = ("amount", "amount_refunded")
