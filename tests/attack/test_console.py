@@ -19,6 +19,7 @@ import jwt
 import pytest
 import pytest_asyncio
 
+from entrypoints.http.console.admission import STOP_ASKING
 from entrypoints.http.console.handlers import PAGES
 from entrypoints.http.console.page import MODE, OF, OF_MERCHANT, For, Page
 from entrypoints.http.console.session_cookie import IDLE, PLAIN_NAME
@@ -440,3 +441,11 @@ async def test_staff_who_begin_behind_the_first_page_of_a_list_are_noted_as_well
     answer = await raw(town, "GET", f"/console/staff{page}?after=zzz_{'Z' * 26}", cookie=town.staff.cookie)
     assert answer.status_code == 200
     assert len((await oversight.audit(Window(limit=1_000), AuditFilter(), None)).items) == before + 1
+
+
+async def test_a_page_that_asks_by_itself_shows_staff_nothing_and_is_no_look(town: Town) -> None:
+    before = await town.state()
+    of = OF_MERCHANT.format(**{OF: town.victim.shop.id, MODE: "test"})
+    answer = await town.api.client.get(of, headers={"cookie": town.staff.cookie, "hx-request": "true"})
+    assert (answer.status_code, answer.content) == (STOP_ASKING, b"")
+    assert await town.state() == before

@@ -85,11 +85,11 @@ async def _answer(page: Page, services: Services, scope: HTTPScope, receive: Rec
     for id in ids.values():
         if _ID.fullmatch(id) is None:
             raise NotFound("There is nothing with this id.")
-    admitted = await _admit(page, services, cookie, origin, ids)
     live_update = bool(context.all(b"hx-request"))
     if live_update and OF in ids:
         # Each look of the staff is in the merchant's audit log: a page that looks by itself would fill it.
         return Reply(STOP_ASKING, (*CONSOLE, NO_STORE))
+    admitted = await _admit(page, services, cookie, origin, ids)
     visit = Visit(
         services=services,
         origin=origin,
