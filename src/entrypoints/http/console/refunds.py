@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from entrypoints.http.console.page import form, page
-from entrypoints.http.console.transaction_story import is_under_way, pace_of, pace_of_list
+from entrypoints.http.console.transaction_story import can_be_refunded, is_under_way, pace_of, pace_of_list
 from entrypoints.http.console.transactions import ROWS, SECTION
 from entrypoints.http.console.visits import Visit, new_once, says
 from entrypoints.http.query import text
@@ -134,7 +134,7 @@ def _within_what_is_left(command: RefundTransaction, one: JsonObject) -> Money:
     amount = faults.amount("amount", command.amount, of)
     faults.raise_if_any()
     assert amount is not None
-    if one["amount_refundable"] == Money.zero(of).format():
+    if not can_be_refunded(one):
         raise Invalid.field("amount", EXCEEDS, "Nothing is left to refund.")
     if amount > Money.parse(one["amount_refundable"], of):
         raise Invalid.field("amount", EXCEEDS, f"Cannot exceed what is left: {one['amount_refundable']} {of.code}.")
@@ -156,7 +156,7 @@ def _ask(
         faults=faults,
         error=error,
         one=one,
-        can_be_refunded=one["amount_refundable"] != Money.zero(currency(one["currency"])).format(),
+        can_be_refunded=can_be_refunded(one),
         amount=visit.form.get("amount") or one["amount_refundable"],
         reason=visit.form.text("reason"),
         once=once or visit.form.get("once") or new_once(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from payments_core.describe import JsonObject
+from payments_core.money import Money, currency
 
 SECONDS: Final = 2
 """Between two looks of a page at what is under way."""
@@ -84,6 +85,12 @@ def _note(data: JsonObject) -> str | None:
     if isinstance(failure := data.get("failure"), dict):
         notes.append(str(failure["message"]))
     return " ".join(notes) or None
+
+
+def can_be_refunded(one: JsonObject) -> bool:
+    """Say whether anything of a payment is left to refund."""
+    of = currency(str(one["currency"]))
+    return one["amount_refundable"] != Money.zero(of).format()
 
 
 def is_under_way(one: JsonObject) -> bool:

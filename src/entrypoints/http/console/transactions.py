@@ -7,7 +7,14 @@ from typing import Final
 
 from entrypoints.http.console.page import form, page
 from entrypoints.http.console.transaction_filter import FIELDS, RARELY_USED, given, read_filter
-from entrypoints.http.console.transaction_story import is_under_way, meaning_of, pace_of, pace_of_list, timeline
+from entrypoints.http.console.transaction_story import (
+    can_be_refunded,
+    is_under_way,
+    meaning_of,
+    pace_of,
+    pace_of_list,
+    timeline,
+)
 from entrypoints.http.console.visits import Visit, new_once, says
 from entrypoints.http.responses import Reply
 from payments_core import Conflict
@@ -109,6 +116,7 @@ async def _show_one(visit: Visit, *, error: str | None = None, status: int = 200
         error=error,
         one=one,
         meaning=meaning_of(one),
+        can_be_refunded=can_be_refunded(one),
         entries=[timeline(event) for event in history.items],
         history=history,
         refunds=refunds,
