@@ -16,6 +16,7 @@ from entrypoints.http.console.handlers import PAGES
 from entrypoints.http.console.page import For
 from entrypoints.http.console.rendering import asset
 from entrypoints.http.console.session_cookie import SECURE_NAME
+from entrypoints.settings import Settings
 from payments_core.merchant import CONSOLE_SESSION_LIFETIME
 from tests.unit.console_browser import Browser
 from tests.unit.http_shop import PASSWORD, Api, open_api
@@ -41,6 +42,16 @@ async def test_whoever_signs_up_is_signed_in_and_sees_an_api_key_that_works(api:
     me = await api.client.get("/api/auth/me/", headers={"authorization": f"Token {secret}"})
     assert me.json()["email"] == "new@example.com"
     assert (await browser.get("/console")).heading == "Overview"
+
+
+async def test_whoever_signs_up_where_too_many_signed_in_still_sees_the_key_this_once() -> None:
+    one = replace(Settings().limit_login_address, amount=1)
+    async with open_api(Settings(limit_login_address=one)) as api:
+        await signed_up(api, "first@example.com")
+        browser = await signed_up(api, "second@example.com")
+        assert browser.page.heading == "Your account is open"
+        assert "sk_test_" in browser.page.words
+        assert (await browser.get("/console")).heading == "Sign in"
 
 
 @pytest.mark.parametrize(
@@ -247,3 +258,4 @@ async def test_each_page_has_a_way_out(api: Api) -> None:
         shown = await browser.get(f"/console{page.path}")
         way_out = shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
         assert way_out.method == "post"
+        shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")

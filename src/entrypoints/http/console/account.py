@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Final
 
 import msgspec
@@ -10,7 +11,7 @@ from entrypoints.http.console.page import For, form, page
 from entrypoints.http.console.session_cookie import Cookie, Who, new_visitor
 from entrypoints.http.console.visits import ROOT, SIGN_IN, Visit, inside
 from entrypoints.http.responses import Reply
-from payments_core import Conflict, Forbidden, InvalidCredentials, TooMany
+from payments_core import Conflict, Forbidden, InvalidCredentials, OutcomeUnknown, TooMany, Unavailable
 from payments_core.errors import Invalid
 from payments_core.use_cases.log_in import LogIn
 from payments_core.use_cases.register_merchant import Register
@@ -55,13 +56,15 @@ async def sign_up(visit: Visit) -> Reply:
     try:
         command = Register(email=email, password=password, name=visit.form.get("name"))
         answer = await visit.payments.register(command, origin=visit.origin)
-        await _begin(visit, email, password)
     except Invalid as invalid:
         return _sign_up_form(visit, faults=invalid)
     except Conflict as taken:
         return _sign_up_form(visit, error=taken.message)
     except TooMany:
         return _sign_up_form(visit, error=WAIT)
+    # The account is there: its key is shown whatever becomes of the session, and who has none signs in later.
+    with suppress(TooMany, Unavailable, OutcomeUnknown):
+        await _begin(visit, email, password)
     made = msgspec.json.decode(answer.body)
     return visit.show("signed_up.html", api_key=made["api_key"])
 
