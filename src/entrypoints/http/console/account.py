@@ -13,6 +13,7 @@ from entrypoints.http.console.visits import ROOT, SIGN_IN, Visit, inside
 from entrypoints.http.responses import Reply
 from payments_core import Conflict, Forbidden, InvalidCredentials, OutcomeUnknown, TooMany, Unavailable
 from payments_core.errors import Invalid
+from payments_core.ids import MerchantId, SessionId
 from payments_core.use_cases.log_in import LogIn
 from payments_core.use_cases.register_merchant import Register
 
@@ -23,7 +24,7 @@ WAIT: Final = "Too many tries. Wait a few minutes, and try again."
 @page("/sign-in", whose=For.ANYBODY)
 async def sign_in_page(visit: Visit) -> Reply:
     """Ask for the e-mail address and the password."""
-    if visit.cookie.who is Who.MERCHANT and visit.query.get("next") is None and visit.said is None:
+    if visit.query.get("next") is None and visit.said is None and await _is_signed_in(visit):
         return visit.lead(ROOT)
     return _sign_in_form(visit, email="")
 
@@ -123,6 +124,18 @@ async def _begin(visit: Visit, email: str, password: str) -> None:
     session = await visit.payments.open_console(LogIn(email=email, password=password), origin=visit.origin)
     now = visit.services.clock.now()
     visit.take(Cookie(who=Who.MERCHANT, subject=session.merchant, session=session.id, seen_at=now))
+
+
+async def _is_signed_in(visit: Visit) -> bool:
+    """Say whether the visitor's pages open: whose account is suspended may still sign in to another."""
+    if visit.cookie.who is not Who.MERCHANT:
+        return False
+    merchant, session = MerchantId(visit.cookie.subject), SessionId(visit.cookie.session)
+    try:
+        await visit.payments.authenticator.by_console_session(merchant, session, origin=visit.origin)
+    except (Forbidden, InvalidCredentials):
+        return False
+    return True
 
 
 def _gone(visit: Visit, said: str) -> Reply:

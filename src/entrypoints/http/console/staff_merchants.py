@@ -12,6 +12,7 @@ from payments_core import describe_staff
 from payments_core.errors import Invalid
 from payments_core.ids import MerchantId
 from payments_core.ports import MerchantFilter
+from payments_core.use_cases.suspend_merchant import REASON_LENGTH_MAX
 
 SECTION: Final = "merchants"
 STATES: Final = {"suspended": True, "active": False}
@@ -66,4 +67,10 @@ PAGES: Final = (merchants, merchant, suspend, unsuspend)
 
 async def _merchant(visit: Visit, *, faults: Invalid | None = None, asks: bool = False) -> Reply:
     found = await visit.staff.merchant(MerchantId(visit.ids["id"]))
-    return visit.show("staff_merchant.html", faults=faults, merchant=describe_staff.merchant(found), asks=asks)
+    return visit.show(
+        "staff_merchant.html",
+        faults=faults,
+        merchant=describe_staff.merchant(found),
+        asks=asks,
+        reason_length_max=REASON_LENGTH_MAX,
+    )

@@ -1,0 +1,66 @@
+"""Staff suspend a merchant in the console, and let it go on."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from entrypoints.http.console.visits import SIGN_IN, STAFF_SIGN_IN
+from payments_core.use_cases.suspend_merchant import REASON_LENGTH_MAX
+from tests.unit.console_browser import Browser
+from tests.unit.http_shop import PASSWORD, Shop, open_api
+
+
+@pytest.fixture
+async def shop() -> AsyncGenerator[Shop, None]:
+    async with open_api() as api:
+        yield await api.open_shop()
+
+
+@pytest.fixture
+async def staff(shop: Shop) -> Browser:
+    """The browser of one of the staff."""
+    await shop.api.services.payments.staff.create_member("ada@example.com", "Ada", PASSWORD)
+    browser = Browser(shop.api.client)
+    await browser.get(STAFF_SIGN_IN)
+    await browser.submit(STAFF_SIGN_IN, {"email": "ada@example.com", "password": PASSWORD})
+    return browser
+
+
+async def test_a_merchant_is_suspended_once_it_was_asked_for_again_and_let_go_on(shop: Shop, staff: Browser) -> None:
+    paid, reason = await shop.pay(), "r" * REASON_LENGTH_MAX
+    page = f"/console/staff/merchants/{shop.id}"
+    await staff.get(page)
+    asked = await staff.submit(f"{page}/suspend", {"reason": reason})
+    assert "Suspend it, for sure?" in asked.words
+    assert f'maxlength="{REASON_LENGTH_MAX}"' in asked.html
+    assert (await shop.get(f"/api/transactions/{paid['id']}/")).json()["status"] == "pending"
+    done = await staff.submit(f"{page}/suspend")
+    assert "The merchant is suspended" in done.words
+    assert (await shop.get("/api/auth/me/")).status_code == 403
+    await staff.submit(f"{page}/unsuspend")
+    assert (await shop.get(f"/api/transactions/{paid['id']}/")).json()["status"] == "canceled"
+
+
+async def test_a_suspension_needs_a_reason(shop: Shop, staff: Browser) -> None:
+    page = f"/console/staff/merchants/{shop.id}"
+    await staff.get(page)
+    await staff.submit(f"{page}/suspend", {"reason": ""})
+    refused = await staff.submit(f"{page}/suspend")
+    assert refused.status == 400
+    assert 'aria-invalid="true"' in refused.html
+    assert (await shop.get("/api/auth/me/")).status_code == 200
+
+
+async def test_whose_account_is_suspended_can_sign_in_to_another(shop: Shop, staff: Browser) -> None:
+    browser = await Browser(shop.api.client).sign_in(shop.email)
+    other = await shop.api.open_shop()
+    page = f"/console/staff/merchants/{shop.id}"
+    await staff.get(page)
+    await staff.submit(f"{page}/suspend", {"reason": "fraud"})
+    await staff.submit(f"{page}/suspend")
+    assert SIGN_IN in (await browser.get("/console")).links
+    assert (await browser.get(SIGN_IN)).heading == "Sign in"
+    await browser.submit(SIGN_IN, {"email": other.email, "password": PASSWORD})
+    assert browser.page.heading == "Overview"
