@@ -64,3 +64,31 @@ async def test_whose_account_is_suspended_can_sign_in_to_another(shop: Shop, sta
     assert (await browser.get(SIGN_IN)).heading == "Sign in"
     await browser.submit(SIGN_IN, {"email": other.email, "password": PASSWORD})
     assert browser.page.heading == "Overview"
+
+
+LISTS = (
+    "",
+    "/transactions",
+    "/refunds",
+    "/payment-keys",
+    "/webhooks",
+    "/idempotency-keys",
+    "/jobs",
+    "/attempts",
+    "/audit",
+)
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_place_that_is_in_no_list_is_said_to_be_none(staff: Browser, path: str) -> None:
+    page = await staff.get(f"/console/staff{path}?after=nowhere")
+    assert page.status == 400
+    assert "this is no place in this list" in page.words
+
+
+@pytest.mark.parametrize("address", ["audit?action=x", "jobs?state=x", "attempts?state=x", "transactions?status=x"])
+async def test_what_a_list_cannot_be_narrowed_to_is_said_at_its_field(staff: Browser, address: str) -> None:
+    page = await staff.get(f"/console/staff/{address}")
+    assert page.status == 400
+    assert 'aria-invalid="true"' in page.html
+    assert "There is no such" in page.words

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from entrypoints.http.console.visits import Visit
+from entrypoints.http.problems import Refusal
 from payments_core.describe import JsonObject
 from payments_core.errors import Invalid
 from payments_core.ids import MerchantId
@@ -31,12 +32,12 @@ class Part:
 
 
 def window_of(visit: Visit, keys: re.Pattern[str] = IDS) -> Window:
-    """Return which part of a list the address asks for. Raises Invalid."""
+    """Return which part of a list the address asks for. Raises Refusal (`bad_request`): no field says where one is."""
     for name, backwards in (("after", False), ("before", True)):
         key = visit.query.get(name)
         if key is not None:
             if keys.fullmatch(key) is None:
-                raise Invalid.field(name, "malformed", "This is no place in this list: start without one.")
+                raise Refusal("bad_request", f"{name}: this is no place in this list. Start without one.")
             return Window(limit=SHOWN, position=Position(key=key, backwards=backwards))
     return Window(limit=SHOWN)
 

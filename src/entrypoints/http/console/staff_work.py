@@ -111,7 +111,7 @@ async def audit(visit: Visit) -> Reply:
     actions = [("", "any"), *((str(action), str(action)) for action in Action)]
     try:
         filter = AuditFilter(
-            action=_state(Action, visit.query.text("action") or ALL), subject=visit.query.get("subject")
+            action=_state(Action, visit.query.text("action") or ALL, "action"), subject=visit.query.get("subject")
         )
         found = await visit.staff.log(window_of(visit), filter, merchant_of(visit))
     except Invalid as invalid:
@@ -150,11 +150,11 @@ def _choices(states: type[StrEnum]) -> list[tuple[str, str]]:
     return [*((str(state), str(state).replace("_", " ")) for state in states), (ALL, "all")]
 
 
-def _state(states: type[E], text: str) -> E | None:
-    """Return the state that a list is narrowed to; None is all. Raises Invalid."""
+def _state(states: type[E], text: str, field: str = "state") -> E | None:
+    """Return the state that a list is narrowed to by this field; None is all. Raises Invalid."""
     if text == ALL:
         return None
     try:
         return states(text)
     except ValueError:
-        raise Invalid.field("state", "unknown", "There is no such state.") from None
+        raise Invalid.field(field, "unknown", f"There is no such {field}.") from None
