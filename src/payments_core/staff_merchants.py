@@ -102,7 +102,10 @@ class StaffMerchants(StaffDesk):
         first. One that is not suspended stays as it is. Raises NotFound, Unavailable.
         """
         merchant = await self.oversight.merchant(merchant_id)
-        canceled = 0 if merchant.suspended_at is None else await self._cancel_pending(merchant_id)
+        if merchant.suspended_at is None:
+            # Nor is a suspension lifted that comes just now: what was pending then would be left, and charged.
+            return Suspension(merchant=merchant, changed=False, canceled=0)
+        canceled = await self._cancel_pending(merchant_id)
         act = partial(unsuspend_merchant, id=merchant_id, by=self.who, origin=self.origin)
         try:
             merchant, changed = await self.units.run(act, on=turn_at(merchant_id, "account"))

@@ -11,6 +11,7 @@ from datetime import timedelta
 import pytest
 
 from adapters.memory import HandClock, MemoryPasswords, MemoryStore, memory_payments
+from adapters.memory.oversight import MemoryOversight
 from payments_core import Caller, Forbidden, Invalid, LogIn, NotFound, Pay, RefundTransaction, Register, describe
 from payments_core.audit import Action, AuditEntry, Origin
 from payments_core.errors import StaleWrite, Unavailable
@@ -222,6 +223,22 @@ async def test_one_that_is_not_suspended_is_let_be(shop: Shop) -> None:
     assert (done.changed, done.canceled) == (False, 0)
     assert await status_of(shop, id) == ("pending", None)
     assert await entries(shop, Action.MERCHANT_UNSUSPENDED) == []
+
+
+async def test_a_suspension_that_comes_as_another_is_lifted_holds(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    id = await accept(shop)
+    seen = MemoryOversight.merchant
+
+    async def seen_just_before(oversight: MemoryOversight, id: MerchantId, /) -> Merchant:
+        merchant = await seen(oversight, id)
+        await suspend_alone(shop)
+        return merchant
+
+    monkeypatch.setattr(MemoryOversight, "merchant", seen_just_before)
+    assert not (await shop.payments.staff.unsuspend(shop.caller.merchant)).changed
+    await shop.worker.sweep_until_idle()
+    assert await status_of(shop, id) == CANCELED
+    assert shop.gateway.submitted == []
 
 
 async def test_a_payment_that_commits_as_the_merchant_is_suspended_is_canceled_or_refused(shop: Shop) -> None:
