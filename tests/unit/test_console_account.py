@@ -258,4 +258,3 @@ async def test_each_page_has_a_way_out(api: Api) -> None:
         shown = await browser.get(f"/console{page.path}")
         way_out = shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
         assert way_out.method == "post"
-        shown.form("/console/staff/sign-out" if page.whose is For.STAFF else "/console/sign-out")
