@@ -449,3 +449,20 @@ async def test_a_page_that_asks_by_itself_shows_staff_nothing_and_is_no_look(tow
     answer = await town.api.client.get(of, headers={"cookie": town.staff.cookie, "hx-request": "true"})
     assert (answer.status_code, answer.content) == (STOP_ASKING, b"")
     assert await town.state() == before
+
+
+@pytest.mark.parametrize("first", ["merchant", "staff"])
+async def test_the_session_that_somebody_had_ends_as_they_sign_in_anew(town: Town, first: str) -> None:
+    shop = await town.api.open_shop()
+    ways = {"merchant": (SIGN_IN, shop.email, "/console"), "staff": (STAFF_SIGN_IN, STAFF_EMAIL, "/console/staff")}
+    for then in ways:
+        browser, had = Browser(town.api.client), ""
+        for each in (first, then):
+            sign_in, email, root = ways[each]
+            had = browser.cookie
+            await browser.get(f"{sign_in}?next={root}/account")
+            await browser.submit(sign_in, {"email": email, "password": PASSWORD})
+            assert (await browser.get(root)).status == 200
+        root = ways[first][2]
+        assert (await raw(town, "GET", root, cookie=had)).status_code == 303
+        assert (await browser.get(ways[then][2])).path == ways[then][2]

@@ -122,6 +122,7 @@ PAGES: Final = (
 async def _begin(visit: Visit, email: str, password: str) -> None:
     """Sign in under a new cookie: what was there before is good for nothing (session fixation)."""
     session = await visit.payments.open_console(LogIn(email=email, password=password), origin=visit.origin)
+    await visit.leave()
     now = visit.services.clock.now()
     visit.take(Cookie(who=Who.MERCHANT, subject=session.merchant, session=session.id, seen_at=now))
 

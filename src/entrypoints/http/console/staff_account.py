@@ -33,6 +33,7 @@ async def staff_sign_in(visit: Visit) -> Reply:
         return _sign_in_form(visit, error=refused.message)
     except TooMany:
         return _sign_in_form(visit, error=WAIT)
+    await visit.leave()
     now = visit.services.clock.now()
     visit.take(Cookie(who=Who.STAFF, subject=session.member, session=session.id, seen_at=now))
     return visit.lead(inside(visit.form.get("next"), STAFF_ROOT))

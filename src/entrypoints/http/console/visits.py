@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -11,13 +12,14 @@ from zoneinfo import ZoneInfo
 
 from entrypoints.http.console.fields import Fields
 from entrypoints.http.console.rendering import render
-from entrypoints.http.console.session_cookie import Cookie, cookie_header
+from entrypoints.http.console.session_cookie import Cookie, Who, cookie_header
 from entrypoints.http.responses import CONSOLE, NO_STORE, Reply
 from entrypoints.services import Services
-from payments_core import Caller, Once, Payments
+from payments_core import Caller, Forbidden, InvalidCredentials, Once, Payments
 from payments_core.audit import Origin
 from payments_core.errors import Fault, Invalid
 from payments_core.idempotency import fingerprint
+from payments_core.ids import MerchantId, SessionId
 from payments_core.staff import Staff
 from payments_core.values import Json
 
@@ -144,6 +146,21 @@ class Visit:
             status=201,
             fingerprint=fingerprint(self.services.fingerprint_key, route=route, body=body, scopes=self.caller.scopes),
         )
+
+    async def leave(self) -> None:
+        """End the session that the visitor had, whosever it was: another begins (ASVS 5.0, 7.2.4)."""
+        match self.cookie.who:
+            case Who.MERCHANT:
+                merchant, session = MerchantId(self.cookie.subject), SessionId(self.cookie.session)
+                # One that has ended already, or is a suspended merchant's, opens nothing.
+                with suppress(Forbidden, InvalidCredentials):
+                    by = self.payments.authenticator.by_console_session
+                    await self.payments.log_out(await by(merchant, session, origin=self.origin))
+            case Who.STAFF:
+                staff = self.payments.staff
+                await staff.named(staff.name, origin=self.origin).sign_out(self.cookie.session)
+            case Who.VISITOR:
+                pass
 
     def take(self, cookie: Cookie) -> None:
         """Be somebody else from here on: under a new cookie, the one before is good for nothing (session fixation)."""
