@@ -109,6 +109,9 @@ async def _business(shop: Shop, random: Random) -> dict[str, str]:
                 ids.update(refunded=paid["id"], refund=refund["id"])
             if paid["status"] == "failed":
                 ids["declined"] = paid["id"]
+            elif paid["status"] == "succeeded":
+                ids["refundable"] = paid["id"]
+            ids["idempotency_key"] = f"order-{number}"
     await _last_minutes(shop)
     deliveries = (await shop.get(f"/api/webhooks/{books['id']}/deliveries/?status=exhausted")).json()["results"]
     events = (await shop.get(f"/api/transactions/{ids['refunded']}/events/")).json()["results"]

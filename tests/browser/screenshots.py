@@ -20,7 +20,7 @@ from tests.unit.http_shop import PASSWORD
 
 FOLDER: Final = Path(__file__).parents[2] / "docs" / "console"
 HEIGHT_PIXELS_MIN: Final = 640
-HEIGHT_PIXELS_MAX: Final = 1400
+HEIGHT_PIXELS_MAX: Final = 900
 """A page that is longer is cut off: it goes on as it began."""
 
 
@@ -44,7 +44,7 @@ OF_OWNER: Final[Mapping[str, str]] = {
     "transactions": "/transactions",
     "transaction": "/transactions/{refunded}",
     "transaction-declined": "/transactions/{declined}",
-    "refund-form": "/transactions/{refunded}/refund",
+    "refund-form": "/transactions/{refundable}/refund",
     "refunds": "/refunds",
     "refund": "/refunds/{refund}",
     "webhooks": "/webhooks",
@@ -59,7 +59,7 @@ OF_OWNER: Final[Mapping[str, str]] = {
     "examples": "/developers/examples",
     "events": "/developers/events",
     "event": "/developers/events/{event}",
-    "idempotency-keys": "/developers/idempotency-keys?key=order-1001",
+    "idempotency-keys": "/developers/idempotency-keys?key={idempotency_key}",
     "audit": "/developers/audit",
     "account": "/account",
 }
