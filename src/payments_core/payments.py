@@ -169,6 +169,11 @@ class Payments:
         """Raise Invalid with what is wrong with `new_password`."""
         check_new_password("new_password", new_password, self._ports.passwords)
 
+    @property
+    def live_mode_is_open(self) -> bool:
+        """Whether there is a gateway for live mode."""
+        return self._ports.gateways.get(True) is not None
+
     # ── accounts ──────────────────────────────────────────────────────────────────────────────────────────────────
 
     async def register(self, command: Register, *, by: Actor = NOBODY, origin: Origin = HERE) -> Answer:
@@ -241,8 +246,7 @@ class Payments:
 
     async def make_api_key(self, caller: Caller, command: MakeApiKey, *, once: Once | None = None) -> Answer:
         """Make a key; its secret is in this answer only. Raises Invalid, Forbidden, RuleBroken."""
-        live_mode_is_open = self._ports.gateways.get(True) is not None
-        act = partial(add_api_key, caller=caller, command=command, live_mode_is_open=live_mode_is_open)
+        act = partial(add_api_key, caller=caller, command=command, live_mode_is_open=self.live_mode_is_open)
         return await self._units.answer(act, caller=caller, once=once, on=_account(caller))
 
     async def rotate_api_key(self, caller: Caller, id: ApiKeyId, *, once: Once | None = None) -> Answer:

@@ -17,9 +17,25 @@ from entrypoints.http.console.page import For
 from entrypoints.http.console.rendering import asset
 from entrypoints.http.console.session_cookie import SECURE_NAME
 from entrypoints.settings import Settings
+from payments_core import Payments
+from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
 from payments_core.merchant import CONSOLE_SESSION_LIFETIME
 from tests.unit.console_browser import Browser
 from tests.unit.http_shop import PASSWORD, Api, open_api
+
+
+class _Live:
+    """A gateway for live mode that is never called."""
+
+    capabilities = Capabilities(
+        name="live", livemode=True, key_retention=timedelta(days=1), quiet_period=timedelta(minutes=5)
+    )
+
+    async def submit(self, submission: Submission, /) -> Outcome:
+        raise AssertionError
+
+    async def lookup(self, submission: Submission, /) -> Sighting:
+        raise AssertionError
 
 
 @pytest.fixture
@@ -106,6 +122,21 @@ async def test_a_wrong_password_is_refused_in_the_words_for_an_unknown_address(a
         assert f'value="{email}"' in page.html
         said.append(page.words)
     assert said[0] == said[1]
+
+
+async def test_the_mode_is_chosen_where_live_mode_is_open(api: Api) -> None:
+    shop = await api.open_shop()
+    page = await Browser(api.client).get("/console/sign-in")
+    assert "mode" not in dict(page.forms[0].fields)
+    payments = api.services.payments
+    gateways = {**payments._ports.gateways, True: _Live()}
+    opened = replace(api.services, payments=Payments(replace(payments._ports, gateways=gateways)))
+    api.client._transport.app = create_app(opened)  # type: ignore[attr-defined]
+    for mode in ("live", "test"):
+        browser = Browser(api.client)
+        await browser.get("/console/sign-in")
+        page = await browser.submit("/console/sign-in", {"email": shop.email, "password": PASSWORD, "mode": mode})
+        assert f"{mode.capitalize()} mode" in page.words
 
 
 async def test_whoever_asked_for_a_page_is_led_back_to_it(api: Api) -> None:

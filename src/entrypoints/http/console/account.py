@@ -18,6 +18,7 @@ from payments_core.use_cases.log_in import LogIn
 from payments_core.use_cases.register_merchant import Register
 
 SECTION: Final = "account"
+LIVE: Final = "live"
 WAIT: Final = "Too many tries. Wait a few minutes, and try again."
 
 
@@ -121,7 +122,8 @@ PAGES: Final = (
 
 async def _begin(visit: Visit, email: str, password: str) -> None:
     """Sign in under a new cookie: what was there before is good for nothing (session fixation)."""
-    session = await visit.payments.open_console(LogIn(email=email, password=password), origin=visit.origin)
+    command = LogIn(email=email, password=password, livemode=visit.form.get("mode") == LIVE)
+    session = await visit.payments.open_console(command, origin=visit.origin)
     await visit.leave()
     now = visit.services.clock.now()
     visit.take(Cookie(who=Who.MERCHANT, subject=session.merchant, session=session.id, seen_at=now))

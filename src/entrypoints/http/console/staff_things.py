@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Any, Final
 
 from entrypoints.http.console.page import For, page
 from entrypoints.http.console.staff_lists import Part, merchant_of, part_of, window_of
+from entrypoints.http.console.transaction_filter import RARELY_USED, given, read_filter
+from entrypoints.http.console.transactions import STATUSES
 from entrypoints.http.console.visits import ROOT, STAFF_ROOT, Visit
 from entrypoints.http.responses import Reply
 from payments_core import NotFound, describe_staff
 from payments_core.errors import Invalid
 from payments_core.overall import Found, RecordFilter, ThingKind
 from payments_core.page import IDS, RECORDS
-from payments_core.ports import TransactionFilter
-from payments_core.transaction import Status
-
-ANY: Final = ("", "any")
-STATUSES: Final = (ANY, *((str(status), str(status)) for status in Status))
 
 
 @page("/staff/transactions", whose=For.STAFF, section="all_transactions")
@@ -25,14 +22,16 @@ async def all_transactions(visit: Visit) -> Reply:
     """List transactions."""
 
     async def read() -> Part:
-        status = visit.query.get("status")
-        if status is not None and status not in list(Status):
-            raise Invalid.field("status", "unknown", "There is no such status.")
-        filter = TransactionFilter(text=visit.query.get("text"), status=None if status is None else Status(status))
-        found = await visit.staff.transactions(window_of(visit), filter, merchant_of(visit))
+        found = await visit.staff.transactions(window_of(visit), read_filter(visit), merchant_of(visit))
         return part_of(found, describe_staff.transaction)
 
-    return await _list(visit, "staff_transactions.html", read)
+    asked = given(visit)
+    if (merchant := visit.query.get("merchant")) is not None:
+        asked["merchant"] = merchant
+    more_is_asked = any(name in asked for name in RARELY_USED)
+    return await _list(
+        visit, "staff_transactions.html", read, statuses=STATUSES, asked=asked, more_is_asked=more_is_asked
+    )
 
 
 @page("/staff/refunds", whose=For.STAFF, section="all_refunds")
@@ -90,11 +89,11 @@ async def find(visit: Visit) -> Reply:
 PAGES: Final = (all_transactions, all_refunds, all_payment_keys, all_webhooks, all_idempotency_keys, find)
 
 
-async def _list(visit: Visit, template: str, read: Callable[[], Awaitable[Part]]) -> Reply:
+async def _list(visit: Visit, template: str, read: Callable[[], Awaitable[Part]], **values: Any) -> Reply:
     try:
-        return visit.show(template, part=await read(), statuses=STATUSES)
+        return visit.show(template, part=await read(), **values)
     except Invalid as invalid:
-        return visit.show(template, faults=invalid, part=None, statuses=STATUSES)
+        return visit.show(template, faults=invalid, part=None, **values)
 
 
 def _place_of(found: Found) -> str:
