@@ -137,30 +137,30 @@ Drive: TypeAlias = Callable[[Path], Sequence[str | Path]]
 
 
 def python(directory: Path) -> Sequence[str | Path]:
-    lay_out(directory, "python", "verify.py", "drive.py")
+    lay_out(directory, "verify.py", "drive.py")
     # The directory and the standard library alone: nothing that is installed here.
     return [sys.executable, "-S", "-s", "-E", directory / "drive.py"]
 
 
 def node(directory: Path) -> Sequence[str | Path]:
-    lay_out(directory, "node", "verify.mjs", "drive.mjs")
+    lay_out(directory, "verify.mjs", "drive.mjs")
     return [node_binary(), directory / "drive.mjs"]
 
 
 def php(directory: Path) -> Sequence[str | Path]:
-    lay_out(directory, "php", "verify.php", "drive.php")
+    lay_out(directory, "verify.php", "drive.php")
     return [tool("php", "php-cli"), "-n", directory / "drive.php"]
 
 
 def go(directory: Path) -> Sequence[str | Path]:
     (directory / "webhooks").mkdir()
-    lay_out(directory, "go", "webhooks/verify.go", "drive.go")
+    lay_out(directory, "webhooks/verify.go", "drive.go")
     (directory / "go.mod").write_text("module example.com/receiver\n\ngo 1.19\n")
     return [tool("go", "golang-go"), "run", "."]
 
 
-def lay_out(directory: Path, language: str, name: str, driver: str) -> None:
-    (directory / name).write_text(source(language))
+def lay_out(directory: Path, file: str, driver: str) -> None:
+    (directory / file).write_text(source(Path(file).name), encoding="utf-8")
     shutil.copy(DRIVERS / driver, directory / driver)
 
 
@@ -224,7 +224,7 @@ def test_what_we_signed_is_taken_and_all_else_refused(language: str, tmp_path: P
 
 
 def test_node_refuses_a_body_that_was_parsed_already_and_takes_the_headers_of_fetch(tmp_path: Path) -> None:
-    lay_out(tmp_path, "node", "verify.mjs", "drive.mjs")
+    lay_out(tmp_path, "verify.mjs", "drive.mjs")
     script = f"""
         import {{ InvalidSignature, verify }} from "./verify.mjs";
         const [secret, headers, body] = [{json.dumps(SECRET)}, new Headers({json.dumps(HEADERS)}), '{BODY.decode()}'];

@@ -16,7 +16,7 @@ from entrypoints.http.console.page import Page as Declared
 from entrypoints.http.console.visits import STAFF_SIGN_IN
 from entrypoints.http.console.webhooks.pages import PAGES
 from entrypoints.http.console.webhooks.replays import read_time
-from entrypoints.http.console.webhooks.verifying import LANGUAGES, source
+from entrypoints.http.console.webhooks.verifying import LANGUAGES, Language, source
 from payments_core.checks import Faults
 from payments_core.describe import JsonObject
 from payments_core.event import EventType
@@ -525,21 +525,24 @@ class TestAReplay:
 
 class TestTheChecksToCopy:
     @pytest.mark.parametrize("language", LANGUAGES, ids=lambda language: language.code)
-    async def test_each_is_shown_as_it_is(self, browser: Browser, language: object) -> None:
-        code = language.code  # type: ignore[attr-defined]
-        page = await browser.get(f"{LIST}/verifiers/{code}")
+    async def test_each_is_shown_as_it_is(self, browser: Browser, language: Language) -> None:
+        page = await browser.get(f"{LIST}/verifiers?language={language.code}")
         [shown] = re.findall(r"data-copy[^>]*><code>(.*?)</code></pre>", page.html, re.DOTALL)
-        assert html.unescape(shown) == source(code)
+        assert html.unescape(shown) == source(language.file)
 
     async def test_the_first_is_shown_to_who_asked_for_none(self, browser: Browser) -> None:
         page = await browser.get(f"{LIST}/verifiers")
         assert "verify.py" in page.words
         assert "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=" in page.words
-        assert (await browser.get(f"{LIST}/verifiers/cobol")).status == 404
+
+    async def test_a_language_in_which_there_is_none_says_in_which_there_are(self, browser: Browser) -> None:
+        page = await browser.get(f"{LIST}/verifiers?language=cobol")
+        assert page.status == 400
+        assert "There are checks in Python, Node, Go, PHP." in page.words
 
 
 def paths_of(page: Declared, endpoint: str, delivery: str) -> str:
-    return f"/console{page.path}".replace("{id}", endpoint).replace("{delivery}", delivery).replace("{language}", "go")
+    return f"/console{page.path}".replace("{id}", endpoint).replace("{delivery}", delivery)
 
 
 OF_ONE: Final = [page for page in PAGES if "{id}" in page.path]
@@ -564,7 +567,7 @@ async def test_what_is_another_merchant_s_is_not_there(page: Declared, api: Api,
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.for_staff], ids=lambda page: page.name)
-async def test_staff_who_look_can_change_nothing_and_stay_where_they_are(
+async def test_staff_who_look_can_change_nothing_and_stay_with_the_merchant(
     page: Declared, api: Api, shop: Shop, browser: Browser
 ) -> None:
     path = await added(shop)
@@ -573,9 +576,13 @@ async def test_staff_who_look_can_change_nothing_and_stay_where_they_are(
     staff = Browser(api.client)
     await staff.get(STAFF_SIGN_IN)
     await staff.submit(STAFF_SIGN_IN, {"email": "ada@example.com", "password": PASSWORD})
-    own = paths_of(page, path.rpartition("/")[2], delivery.rpartition("/")[2])
-    shown = (await staff.get(own.replace("/console", f"/console/merchants/{shop.id}/test"))).html
-    _, _, content = shown.partition("<main")
-    assert 'method="post"' not in content
-    assert not re.findall(r'(?:href|hx-get)="/console/(?!merchants|staff)', content)
-    assert SECRET.findall(content) == []
+    base = f"/console/merchants/{shop.id}/test"
+    target = paths_of(page, path.rpartition("/")[2], delivery.rpartition("/")[2])
+    shown = await staff.get(f"{base}{target.removeprefix('/console')}")
+    assert shown.status == 200
+    assert [form.action for form in shown.forms if form.method == "post"] == ["/console/staff/sign-out"]
+    kept = (base, "/console/staff", "#")
+    assert {link for link in shown.links if not link.startswith(kept)} == {"/console"}
+    again = asks_itself(shown)
+    assert again is None or again[0].startswith(base)
+    assert SECRET.findall(shown.html) == []

@@ -26,13 +26,14 @@ export class InvalidSignature extends Error {}
 /**
  * Return the event's id, or throw InvalidSignature.
  *
- * `secret` is the endpoint's, `whsec_…`. `headers` are Node's `request.headers`, or fetch's `Headers`. `body` is the raw
- * body, a Buffer or Uint8Array, byte for byte as it came: not parsed, not written again. `now` is a Unix time in
+ * `secret` is the endpoint's, `whsec_…`. `headers` are Node's `request.headers`, or fetch's `Headers`. `body` is the
+ * raw body, a Buffer or Uint8Array, byte for byte as it came: not parsed, not written again. `now` is a Unix time in
  * seconds; leave it out but in tests.
  */
 export function verify(secret, headers, body, now = Date.now() / 1000) {
   if (!(body instanceof Uint8Array)) throw new InvalidSignature("the body must be the raw bytes, not what was parsed");
-  const [id, timestamp, signatures] = ["id", "timestamp", "signature"].map((name) => header(headers, `webhook-${name}`));
+  const names = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+  const [id, timestamp, signatures] = names.map((name) => header(headers, name));
   if (!/^[0-9]{1,12}$/.test(timestamp)) throw new InvalidSignature("the timestamp is not a number of seconds");
   if (!(Math.abs(now - Number(timestamp)) <= TOLERANCE_SECONDS)) {
     throw new InvalidSignature("the timestamp is too far from now");

@@ -42,7 +42,9 @@ async def change_endpoint(visit: Visit) -> Reply:
     try:
         await visit.payments.change_endpoint(visit.caller, endpoint_id(visit), command)
     except Invalid as invalid:
-        return _form(visit, {"id": endpoint_id(visit), **entries_of(visit)}, invalid)
+        # What was entered is looked at before whose it is.
+        endpoint = (await visit.payments.read.endpoint(visit.caller, endpoint_id(visit))).value
+        return _form(visit, {**endpoint, **entries_of(visit)}, invalid)
     return visit.lead(f"/webhooks/{endpoint_id(visit)}", said="webhook_changed")
 
 

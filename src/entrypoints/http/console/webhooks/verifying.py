@@ -13,7 +13,6 @@ from entrypoints.http.console.visits import Visit
 from entrypoints.http.console.webhooks.section import SECTION
 from entrypoints.http.docs.quantities import in_time
 from entrypoints.http.responses import Reply
-from payments_core import NotFound
 from payments_core.webhook import RETRY_SCHEDULE, SECRET_OVERLAP, TOLERANCE, sign
 
 
@@ -41,42 +40,30 @@ _EXAMPLE_BODY: Final = '{"test": 2432232314}'
 
 
 @cache
-def source(code: str) -> str:
-    """Return what is copied in a language. Raises NotFound where there is none for it."""
-    return (files("entrypoints.http.console") / "verifiers" / _language(code).file).read_text(encoding="utf-8")
+def source(file: str) -> str:
+    """Return what is copied: a file of one of the languages, as it is."""
+    return (files("entrypoints.http.console") / "verifiers" / file).read_text(encoding="utf-8")
 
 
 @page("/webhooks/verifiers", section=SECTION)
 async def verifiers(visit: Visit) -> Reply:
-    """Show the first language."""
-    return _verifier(visit, LANGUAGES[0])
-
-
-@page("/webhooks/verifiers/{language}", section=SECTION)
-async def verifier(visit: Visit) -> Reply:
-    """Show one language."""
-    return _verifier(visit, _language(visit.ids["language"]))
-
-
-PAGES: Final = (verifiers, verifier)
-
-
-def _language(code: str) -> Language:
-    for language in LANGUAGES:
-        if language.code == code:
-            return language
-    raise NotFound("There is no such language here.")
-
-
-def _verifier(visit: Visit, language: Language) -> Reply:
+    """Show what is to be copied in the language that the address names, or the first."""
+    code = visit.query.get("language") or LANGUAGES[0].code
+    chosen = next((language for language in LANGUAGES if language.code == code), None)
+    known = ", ".join(language.name for language in LANGUAGES)
     headers = sign([_EXAMPLE_SECRET], id=_EXAMPLE_ID, at=_EXAMPLE_AT, body=_EXAMPLE_BODY.encode())
+    shown = chosen or LANGUAGES[0]
     return visit.show(
         "webhooks/verifiers.html",
+        error=None if chosen is not None else f"There are checks in {known}.",
         languages=LANGUAGES,
-        language=language,
-        source=source(language.code),
+        language=shown,
+        source=source(shown.file),
         example={"secret": _EXAMPLE_SECRET, "headers": headers, "body": _EXAMPLE_BODY, "at": _EXAMPLE_AT},
         tolerance=in_time(TOLERANCE),
         overlap=in_time(SECRET_OVERLAP),
         attempts=len(RETRY_SCHEDULE),
     )
+
+
+PAGES: Final = (verifiers,)
