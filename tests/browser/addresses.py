@@ -29,8 +29,7 @@ OF_MERCHANT: Final[Mapping[str, Sequence[str]]] = {
     "/refunds/{id}": ("/refunds/{refund}", "/refunds/{failed_refund}"),
     "/webhooks": ("/webhooks",),
     "/webhooks/new": ("/webhooks/new",),
-    "/webhooks/verifiers": ("/webhooks/verifiers",),
-    "/webhooks/verifiers/{language}": ("/webhooks/verifiers/go",),
+    "/webhooks/verifiers": ("/webhooks/verifiers", "/webhooks/verifiers?language=php"),
     "/webhooks/{id}": (
         "/webhooks/{endpoint}",
         "/webhooks/{broken_endpoint}?status=exhausted",
