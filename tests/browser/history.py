@@ -109,7 +109,7 @@ async def _business(shop: Shop, random: Random) -> dict[str, str]:
                 ids.update(refunded=paid["id"], refund=refund["id"])
             if paid["status"] == "failed":
                 ids["declined"] = paid["id"]
-            elif paid["status"] == "succeeded":
+            elif paid["status"] == "succeeded" and paid["id"] != ids.get("refunded"):
                 ids["refundable"] = paid["id"]
             ids["idempotency_key"] = f"order-{number}"
     await _last_minutes(shop)
