@@ -18,7 +18,7 @@ BAR: Final = 7.6
 DAYS_EACH_MAX: Final = 92
 """Of a longer span, a bar is a week."""
 WEEK: Final = 7
-_STEPS: Final = (1, 2, 5, 10)
+_STEPS: Final = (1, 2, 4, 6, 8, 10)
 
 Rows: TypeAlias = Sequence[Sequence[int]]
 """For each bucket one number of each series."""
@@ -137,6 +137,6 @@ def _chart(
 
 
 def _round_up(number: int) -> int:
-    """Return the next number that an axis can end at: 1, 2, 5 or 10 times a power of ten, and 2 at least."""
+    """Return the next number that an axis can end at: 1, 2, 4, 6, 8 or 10 times a power of ten, and 2 at least."""
     power = int("1" + "0" * (len(str(max(1, number))) - 1))
     return max(2, next(step * power for step in _STEPS if step * power >= number))
