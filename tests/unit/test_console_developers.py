@@ -506,3 +506,12 @@ def test_everybody_who_acts_has_words() -> None:
     assert set(ACTORS) == set(ActorKind)
     assert action_in_words("api_key.made") == "API key made"
     assert action_in_words("webhook.secret_rotated") == "Webhook secret rotated"
+
+
+@pytest.mark.parametrize("path", ["events", "audit", "payment-keys", "api-keys"])
+async def test_a_cursor_of_another_list_is_refused_in_words(browser: Browser, path: str) -> None:
+    page = await browser.get(f"/console/developers/{path}?cursor=W10")
+    assert page.status == 400
+    assert "start without one" in page.words
+    assert "cursor:" not in page.words
+    assert "`errors`" not in page.words

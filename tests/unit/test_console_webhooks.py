@@ -586,3 +586,23 @@ async def test_staff_who_look_can_change_nothing_and_stay_with_the_merchant(
     again = asks_itself(shown)
     assert again is None or again[0].startswith(base)
     assert SECRET.findall(shown.html) == []
+
+
+@pytest.mark.parametrize("what", ["test", "rotate"])
+async def test_a_form_that_no_page_showed_is_refused_in_words_for_people(
+    browser: Browser, shop: Shop, what: str
+) -> None:
+    path = await added(shop)
+    shown = path if what == "test" else f"{path}/{what}"
+    await browser.get(shown)
+    page = await browser.submit(f"{path}/{what}", {"once": None})
+    assert (page.status, page.heading) == (400, "This address or form is not one of ours")
+    assert "once:" not in page.words
+    assert "`errors`" not in page.words
+    await browser.get(shown)
+    await browser.submit(f"{path}/{what}", {"once": "the-same"})
+    other = await added(shop, "https://other.example.com/hook")
+    await browser.get(other if what == "test" else f"{other}/{what}")
+    page = await browser.submit(f"{other}/{what}", {"once": "the-same"})
+    assert (page.status, page.heading) == (422, "This form was sent before")
+    assert "/api/" not in page.words

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import once_of
 from entrypoints.http.console.transaction_story import can_be_refunded, is_under_way, pace_of, pace_of_list
 from entrypoints.http.console.transactions import ROWS, SECTION
 from entrypoints.http.console.visits import Visit, new_once, says
@@ -20,7 +21,6 @@ from payments_core.use_cases.read_lists import ListQuery
 from payments_core.use_cases.refund_transaction import RefundTransaction
 
 EXCEEDS: Final = "refund_exceeds_amount"
-_FIELDS: Final = frozenset({"amount", "reason"})
 _TRANSACTION: Final = text("transaction", "Only of the transaction with this id.")
 SENT_BEFORE: Final = (
     "A refund was made from this form before, of another amount or for another reason. Look at the refunds of the "
@@ -44,8 +44,7 @@ async def refunds(visit: Visit) -> Reply:
         query = ListQuery(limit=ROWS, cursor=visit.query.get("cursor"))
         found = await visit.payments.read.refunds(visit.caller, query, of)
     except Invalid as invalid:
-        error = None if invalid.faults[0].field == "transaction" else invalid.faults[0].message
-        return visit.show("refunds.html", faults=invalid, error=error, found=None, pace=None, under_way=0, was=None)
+        return visit.show("refunds.html", faults=invalid, found=None, pace=None, under_way=0, was=None)
     return visit.show(
         "refunds.html",
         found=found,
@@ -85,7 +84,7 @@ async def confirm_refund(visit: Visit) -> Reply:
         amount=amount.format(),
         left=(left - amount).format(),
         reason=command.reason,
-        once=visit.form.get("once") or new_once(),
+        once=once_of(visit),
     )
 
 
@@ -149,8 +148,6 @@ def _ask(
     error: str | None = None,
     once: str | None = None,
 ) -> Reply:
-    if faults is not None and not any(fault.field in _FIELDS for fault in faults.faults):
-        error = " ".join(fault.message for fault in faults.faults)
     return visit.show(
         "refund_form.html",
         faults=faults,
@@ -159,7 +156,7 @@ def _ask(
         can_be_refunded=can_be_refunded(one),
         amount=visit.form.get("amount") or one["amount_refundable"],
         reason=visit.form.text("reason"),
-        once=once or visit.form.get("once") or new_once(),
+        once=once or once_of(visit),
     )
 
 

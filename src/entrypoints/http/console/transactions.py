@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from entrypoints.http.console.page import form, page
-from entrypoints.http.console.transaction_filter import FIELDS, RARELY_USED, given, read_filter
+from entrypoints.http.console.sent_forms import once_of
+from entrypoints.http.console.transaction_filter import RARELY_USED, given, read_filter
 from entrypoints.http.console.transaction_story import (
     can_be_refunded,
     is_under_way,
@@ -15,7 +16,7 @@ from entrypoints.http.console.transaction_story import (
     pace_of_list,
     timeline,
 )
-from entrypoints.http.console.visits import Visit, new_once, says
+from entrypoints.http.console.visits import Visit, says
 from entrypoints.http.responses import Reply
 from payments_core import Conflict
 from payments_core.describe import JsonObject
@@ -48,9 +49,6 @@ def show_no_transactions(
     visit: Visit, *, faults: Invalid | None = None, error: str | None = None, status: int = 200
 ) -> Reply:
     """Show the form of the list again, with what is wrong with what it asks for."""
-    if faults is not None and not any(fault.field in FIELDS for fault in faults.faults):
-        # Of the page, not of the form: a cursor of another list.
-        error = " ".join(fault.message for fault in faults.faults)
     return _show_list(visit, found=None, faults=faults, error=error, status=status)
 
 
@@ -125,7 +123,7 @@ async def _show_one(visit: Visit, *, error: str | None = None, status: int = 200
         pace=pace_of(one, refunds, deliveries),
         state_now=_state_of(one, refunds),
         was=visit.query.get("was"),
-        once=visit.form.get("once") or new_once(),
+        once=once_of(visit),
     )
 
 

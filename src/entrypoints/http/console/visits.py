@@ -28,6 +28,8 @@ SIGN_IN: Final = f"{ROOT}/sign-in"
 STAFF_ROOT: Final = f"{ROOT}/staff"
 STAFF_SIGN_IN: Final = f"{STAFF_ROOT}/sign-in"
 _ONCE_BYTES: Final = 18
+_UNSEEN: Final = ("once", "cursor")
+"""Fields that people see nowhere: what is wrong with them is said above the page."""
 SAID: Final[Mapping[str, str]] = {
     "signed_out": "You are signed out.",
     "signed_out_everywhere": "You are signed out, here and everywhere else.",
@@ -113,8 +115,9 @@ class Visit:
         by_field: dict[str, list[Fault]] = {}
         for fault in faults.faults if faults else ():
             by_field.setdefault(fault.field, []).append(fault)
+        unseen = [fault.message for name in _UNSEEN for fault in by_field.pop(name, ())]
         if faults is not None and not by_field:
-            error = error or faults.message
+            error = error or " ".join(unseen) or faults.message
         body = render(template, visit=self, faults=by_field, error=error, new_once=new_once, **values)
         if status == 200 and (faults is not None or error is not None):
             status = 400

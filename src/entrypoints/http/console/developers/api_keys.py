@@ -10,8 +10,9 @@ import msgspec
 
 from entrypoints.http.console.days import day_ends, read_day
 from entrypoints.http.console.developers import scopes
-from entrypoints.http.console.developers.section import REFUSED, SECTION, Refused, once_of, words_of
+from entrypoints.http.console.developers.section import SECTION
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import REFUSED, Refused, once_of, words_of
 from entrypoints.http.console.visits import Visit, says
 from entrypoints.http.docs.quantities import in_time
 from entrypoints.http.responses import Reply
@@ -173,7 +174,7 @@ def _form(
     return visit.show(
         "developers/new_api_key.html",
         faults=faults,
-        error=None if refused is None else words_of(refused),
+        error=words_of(refused),
         scopes=[(scope, words, scope in ticked) for scope, words in scopes.WORDS.items()],
         once=once_of(visit, refused),
     )
@@ -183,7 +184,7 @@ async def _ask_to_rotate(visit: Visit, *, faults: Invalid | None = None, refused
     return visit.show(
         "developers/rotate.html",
         faults=faults,
-        error=None if refused is None else words_of(refused),
+        error=words_of(refused),
         key=await _key(visit),
         overlap=in_time(ROTATION_OVERLAP),
         once=once_of(visit, refused),

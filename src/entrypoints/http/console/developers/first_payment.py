@@ -16,9 +16,10 @@ from entrypoints.http.console.developers.own import (
     api_key_placeholder,
     payment_key_placeholder,
 )
-from entrypoints.http.console.developers.section import REFUSED, SECTION, Refused, once_of, words_of
+from entrypoints.http.console.developers.section import SECTION
 from entrypoints.http.console.fields import Fields
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import REFUSED, Refused, once_of, words_of
 from entrypoints.http.console.visits import Visit, says
 from entrypoints.http.responses import Reply
 from payments_core import Once, Pay
@@ -113,7 +114,7 @@ async def _form(visit: Visit, command: Pay, *, faults: Invalid | None = None, re
     return visit.show(
         "developers/first_payment.html",
         faults=faults,
-        error=None if refused is None else words_of(refused),
+        error=words_of(refused),
         command=command,
         outcomes=OUTCOMES,
         currencies=[(code, code) for code in (*USUAL, *sorted(ACTIVE_MONEY.keys() - USUAL))],

@@ -6,8 +6,9 @@ import asyncio
 from typing import Final
 
 from entrypoints.http.console.developers.api_keys import shown_key
-from entrypoints.http.console.developers.section import REFUSED, SECTION, Refused, once_of, words_of
+from entrypoints.http.console.developers.section import SECTION
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import REFUSED, Refused, once_of, words_of
 from entrypoints.http.console.visits import Visit, says
 from entrypoints.http.responses import Reply
 from payments_core.errors import Invalid
@@ -93,7 +94,7 @@ async def _payment_keys(visit: Visit, *, faults: Invalid | None = None, refused:
     return visit.show(
         "developers/payment_keys.html",
         faults=faults,
-        error=None if refused is None else words_of(refused),
+        error=words_of(refused),
         payment_keys=found,
         once=once_of(visit, refused),
     )

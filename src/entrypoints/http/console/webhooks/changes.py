@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import once_of
 from entrypoints.http.console.visits import Visit, says
 from entrypoints.http.console.webhooks.endpoints import chosen_events, entries_of, event_choices
-from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, once_of, shown_faults
+from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, shown_faults
 from entrypoints.http.docs.quantities import in_time
 from entrypoints.http.responses import Reply
 from payments_core import ChangeEndpoint

@@ -10,8 +10,9 @@ from typing import Any, Final
 from entrypoints.http.console.fields import Fields
 from entrypoints.http.console.live import live, unchanged
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import once_of, words_of
 from entrypoints.http.console.visits import Visit, says
-from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, health_of, once_of, sentence_of
+from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, health_of
 from entrypoints.http.docs.quantities import in_time
 from entrypoints.http.query import Parameter, T
 from entrypoints.http.resources.webhooks import EVENT_TYPE, STATUS
@@ -51,7 +52,7 @@ async def test_endpoint(visit: Visit) -> Reply:
     try:
         answer = await visit.payments.send_test_event(visit.caller, id, once=visit.once("test_endpoint", {"id": id}))
     except Conflict as conflict:
-        return await _endpoint(visit, error=sentence_of(conflict))
+        return await _endpoint(visit, error=words_of(conflict))
     assert answer.resource is not None
     delivery = delivery_id(EventId(answer.resource), id)
     return visit.lead(f"/webhooks/{id}/deliveries/{delivery}", said="webhook_tested")
@@ -71,7 +72,7 @@ async def retry_delivery(visit: Visit) -> Reply:
         once = visit.once("retry_delivery", {"endpoint": endpoint, "id": id})
         await visit.payments.retry_delivery(visit.caller, endpoint, id, once=once)
     except Conflict as conflict:
-        return await _delivery(visit, error=sentence_of(conflict))
+        return await _delivery(visit, error=words_of(conflict))
     return visit.lead(f"/webhooks/{endpoint}/deliveries/{id}", said="delivery_queued")
 
 
@@ -106,8 +107,6 @@ async def _endpoint(visit: Visit, *, error: str | None = None) -> Reply:
         found = await _deliveries(visit)
     except Invalid as invalid:
         refused = invalid
-        # A cursor has no field that people see.
-        error = next((fault.message for fault in invalid.faults if fault.field == "cursor"), error)
     updates = live([health, found.items], due=_due(found.items), now=visit.services.clock.now())
     if updates.is_seen_by(visit):
         return unchanged(visit)

@@ -8,17 +8,16 @@ from typing import Final
 import msgspec
 
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import REFUSED, Refused, once_of, words_of
 from entrypoints.http.console.visits import Visit
 from entrypoints.http.console.webhooks.section import (
     SECTION,
-    once_of,
-    sentence_of,
     shown_faults,
     standing,
 )
 from entrypoints.http.responses import Reply
 from payments_core import AddEndpoint
-from payments_core.errors import Conflict, Invalid, KeyReused, RuleBroken
+from payments_core.errors import Invalid
 from payments_core.event import ALL_EVENTS, EventType
 from payments_core.values import Json
 from payments_core.webhook import ENDPOINTS_MAX
@@ -50,7 +49,7 @@ async def add_endpoint(visit: Visit) -> Reply:
     try:
         once = visit.once("add_endpoint", entries_of(visit))
         answer = await visit.payments.add_endpoint(visit.caller, command, once=once)
-    except (Conflict, Invalid, KeyReused, RuleBroken) as refused:
+    except (Invalid, *REFUSED) as refused:
         return _form(visit, entries_of(visit), refused)
     return visit.show("webhooks/secret.html", endpoint=msgspec.json.decode(answer.body), is_new=True)
 
@@ -75,13 +74,11 @@ def entries_of(visit: Visit) -> dict[str, Json]:
     return {"url": form.text("url"), "events": form.all("events"), "description": form.text("description")}
 
 
-def _form(
-    visit: Visit, entries: Mapping[str, Json], refused: Conflict | Invalid | KeyReused | RuleBroken | None = None
-) -> Reply:
+def _form(visit: Visit, entries: Mapping[str, Json], refused: Refused | Invalid | None = None) -> Reply:
     return visit.show(
         "webhooks/new.html",
         faults=shown_faults(refused),
-        error=sentence_of(refused),
+        error=words_of(refused),
         entries=entries,
         choices=event_choices(),
         once=once_of(visit, refused),

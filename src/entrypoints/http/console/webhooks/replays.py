@@ -10,14 +10,15 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from entrypoints.http.console.page import form, page
+from entrypoints.http.console.sent_forms import REFUSED, Refused, once_of, words_of
 from entrypoints.http.console.visits import Visit
-from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, once_of, sentence_of, shown_faults
+from entrypoints.http.console.webhooks.section import SECTION, endpoint_id, shown_faults
 from entrypoints.http.docs.quantities import in_time
 from entrypoints.http.query import TIMES
 from entrypoints.http.responses import Reply
 from payments_core import Replay
 from payments_core.checks import Faults
-from payments_core.errors import Conflict, Invalid, KeyReused, RuleBroken
+from payments_core.errors import Invalid
 from payments_core.webhook import REPLAY_WINDOW_MAX, REPLAYED_MAX
 
 PROPOSED: Final = timedelta(days=1)
@@ -41,7 +42,7 @@ async def replay(visit: Visit) -> Reply:
         command = _command(visit)
         once = visit.once("replay", {"id": endpoint_id(visit), "zone": visit.zone.key, **entries})
         answer = await visit.payments.replay(visit.caller, endpoint_id(visit), command, once=once)
-    except (Conflict, Invalid, KeyReused, RuleBroken) as refused:
+    except (Invalid, *REFUSED) as refused:
         return await _form(visit, entries, refused)
     queued = msgspec.json.decode(answer.body)["queued"]
     return visit.show("webhooks/replayed.html", id=endpoint_id(visit), queued=queued, command=command)
@@ -80,14 +81,12 @@ def read_time(field: str, text: str, zone: ZoneInfo, faults: Faults, *, latest: 
     return None
 
 
-async def _form(
-    visit: Visit, entries: dict[str, str], refused: Conflict | Invalid | KeyReused | RuleBroken | None = None
-) -> Reply:
+async def _form(visit: Visit, entries: dict[str, str], refused: Refused | Invalid | None = None) -> Reply:
     endpoint = (await visit.payments.read.endpoint(visit.caller, endpoint_id(visit))).value
     return visit.show(
         "webhooks/replay.html",
         faults=shown_faults(refused),
-        error=sentence_of(refused),
+        error=words_of(refused),
         endpoint=endpoint,
         entries=entries,
         once=once_of(visit, refused),
