@@ -115,12 +115,12 @@ async def test_days_are_those_of_the_viewer_both_included(api: Api, shop: Shop, 
     after = await shop.pay()
     await browser.sign_in(shop.email)
     _in_zone(browser, "Europe/Berlin")
-    assert shown(await browser.get(f"{LIST}?created_from=2026-03-29&created_to=2026-03-29")) == [
+    assert shown(await browser.get(f"{LIST}?from=2026-03-29&to=2026-03-29")) == [
         last["id"],
         first["id"],
     ]
-    assert shown(await browser.get(f"{LIST}?created_from=2026-03-30")) == [after["id"]]
-    assert shown(await browser.get(f"{LIST}?created_to=2026-03-28")) == [before["id"]]
+    assert shown(await browser.get(f"{LIST}?from=2026-03-30")) == [after["id"]]
+    assert shown(await browser.get(f"{LIST}?to=2026-03-28")) == [before["id"]]
     assert "2026-03-28 23:59:59" in browser.page.words
 
 
@@ -139,10 +139,12 @@ async def test_days_are_those_of_the_viewer_both_included(api: Api, shop: Shop, 
         ("metadata_key=a", "metadata_value"),
         ("metadata_value=a", "metadata_key"),
         ("metadata_value=a&metadata_key=" + "k" * 41, "metadata_key"),
-        ("created_from=yesterday", "created_from"),
-        ("created_from=2026-02-30", "created_from"),
-        ("created_from=20260203", "created_from"),
-        ("created_from=2026-02-03&created_to=2026-02-02", "created_to"),
+        ("from=yesterday", "from"),
+        ("from=2026-02-30", "from"),
+        ("from=20260203", "from"),
+        ("from=2026-02-03&to=2026-02-02", "to"),
+        ("from=0001-01-01", "from"),
+        ("to=9999-12-31", "to"),
     ],
 )
 async def test_what_is_malformed_is_said_at_its_field_and_kept(browser: Browser, query: str, field: str) -> None:
@@ -154,14 +156,16 @@ async def test_what_is_malformed_is_said_at_its_field_and_kept(browser: Browser,
         assert "`" not in page.words
 
 
-@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "1970-01-01", "4000-01-01"])
-async def test_days_outside_of_all_time_find_what_there_is(shop: Shop, browser: Browser, day: str) -> None:
+@pytest.mark.parametrize("day", ["1970-01-02", "3999-12-31"])
+async def test_the_first_and_the_last_day_of_all_find_what_there_is_in_every_zone(
+    shop: Shop, browser: Browser, day: str
+) -> None:
     made = await shop.pay()
     for zone in ("Pacific/Kiritimati", "Etc/GMT+12", "UTC"):
         _in_zone(browser, zone)
         past = day < "2026"
-        assert shown(await browser.get(f"{LIST}?created_from={day}")) == ([made["id"]] if past else [])
-        assert shown(await browser.get(f"{LIST}?created_to={day}")) == ([] if past else [made["id"]])
+        assert shown(await browser.get(f"{LIST}?from={day}")) == ([made["id"]] if past else [])
+        assert shown(await browser.get(f"{LIST}?to={day}")) == ([] if past else [made["id"]])
 
 
 async def test_a_filter_that_nothing_passes_says_so_and_leads_back(shop: Shop, browser: Browser) -> None:

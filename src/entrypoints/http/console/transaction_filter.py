@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from entrypoints.http.console.days import FROM, TO, read_span
 from entrypoints.http.console.visits import Visit
 from entrypoints.http.query import CURRENCY, Parameter, Query
 from entrypoints.http.resources.transactions import (
@@ -43,12 +41,7 @@ RARELY_USED: Final = (
     "max_amount",
 )
 """Fields of the form that are shown when they are asked for."""
-FIELDS: Final = ("text", "status", "currency", "created_from", "created_to", *RARELY_USED)
-_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-DAYS: Final = (date(1970, 1, 2), date(3999, 12, 30))
-"""Days outside are taken for their nearest end: nothing was made there, and no zone leads to times that are none."""
-_MICROSECOND: Final = timedelta(microseconds=1)
-_DAY_LONG: Final = timedelta(days=1)
+FIELDS: Final = ("text", "status", "currency", FROM, TO, *RARELY_USED)
 
 
 def given(visit: Visit) -> dict[str, str]:
@@ -61,7 +54,7 @@ def read_filter(visit: Visit) -> TransactionFilter:
     faults = Faults()
     found = _as_the_api(visit, faults)
     text, metadata = _searched(visit, faults)
-    after, before = _days(visit, faults)
+    after, before = read_span(visit.query, visit.zone, faults)
     faults.raise_if_any()
     return replace(found, text=text, metadata=metadata, created_after=after, created_before=before)
 
@@ -101,31 +94,3 @@ def _searched(visit: Visit, faults: Faults) -> tuple[str | None, tuple[str, str]
     if key is not None and value is None:
         faults.add("metadata_value", "required", "Write the value that this key has, whole.")
     return text, None if key is None or value is None else (key, value)
-
-
-def _days(visit: Visit, faults: Faults) -> tuple[datetime | None, datetime | None]:
-    first, last = (_day(faults, name, visit.query.get(name)) for name in ("created_from", "created_to"))
-    if first is not None and last is not None and last < first:
-        faults.add("created_to", "before_first", "Is before the first day.")
-    # Both ends of a filter's time are exclusive, and both days are meant.
-    return (
-        None if first is None else _begin_of(first, visit.zone) - _MICROSECOND,
-        None if last is None else _begin_of(last + _DAY_LONG, visit.zone),
-    )
-
-
-def _day(faults: Faults, field: str, text: str | None) -> date | None:
-    if text is None:
-        return None
-    try:
-        if _DAY.fullmatch(text) is None:
-            raise ValueError(text)
-        return min(max(date.fromisoformat(text), DAYS[0]), DAYS[1])
-    except ValueError:
-        faults.add(field, "malformed", "Must be a day, such as 2026-03-01.")
-        return None
-
-
-def _begin_of(day: date, zone: ZoneInfo) -> datetime:
-    """Return when a day begins where somebody looks."""
-    return datetime.combine(day, time(), zone).astimezone(UTC)
