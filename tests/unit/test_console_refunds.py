@@ -232,9 +232,9 @@ async def test_a_refund_has_a_page_that_is_watched_until_it_is_done(api: Api, sh
     assert f"/console/transactions/{made['id']}" in page.links
     assert 'hx-trigger="every 2s"' in page.html
     await api.work()
-    page = await browser.get(f"{path}?was=pending")
+    page = await browser.get(f"{path}?seen=before", headers={"hx-request": "true"})
     assert "hx-trigger" not in page.html
-    assert 'aria-live="polite">The refund is succeeded.</p>' in page.html
+    assert 'role="status">The refund is succeeded.</p>' in page.html
 
 
 async def test_a_failed_refund_says_why(api: Api, shop: Shop, browser: Browser) -> None:

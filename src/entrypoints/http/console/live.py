@@ -37,8 +37,13 @@ def unchanged(visit: Visit) -> Reply:
     return Reply(204, (*BARE, NO_STORE, *visit.headers))
 
 
-def live(shown: Json, *, due: Iterable[datetime], now: datetime) -> Live:
-    """Return how a part that shows this updates itself; `due` is when things in it will move, those overdue too."""
+def live(visit: Visit, shown: Json, seconds: int | None) -> Live:
+    """Return how a part that shows this updates itself; for staff it does not: each look is written down."""
+    pace = None if visit.looks else seconds
+    return Live(name_of(encode_json([shown, pace])), pace)
+
+
+def seconds_until(due: Iterable[datetime], now: datetime) -> int | None:
+    """Return how long a page waits where things in it move at these times, those overdue too; None for no times."""
     next_due = min(due, default=None)
-    seconds = None if next_due is None else SOON_SECONDS if next_due - now <= SOON else LATER_SECONDS
-    return Live(name_of(encode_json([shown, seconds])), seconds)
+    return None if next_due is None else SOON_SECONDS if next_due - now <= SOON else LATER_SECONDS

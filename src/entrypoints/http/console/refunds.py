@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from entrypoints.http.console.live import live, unchanged
 from entrypoints.http.console.page import form, page
 from entrypoints.http.console.sent_forms import once_of
 from entrypoints.http.console.transaction_story import can_be_refunded, is_under_way, pace_of, pace_of_list
@@ -44,21 +45,21 @@ async def refunds(visit: Visit) -> Reply:
         query = ListQuery(limit=ROWS, cursor=visit.query.get("cursor"))
         found = await visit.payments.read.refunds(visit.caller, query, of)
     except Invalid as invalid:
-        return visit.show("refunds.html", faults=invalid, found=None, pace=None, under_way=0, was=None)
-    return visit.show(
-        "refunds.html",
-        found=found,
-        pace=pace_of_list(found.items),
-        under_way=sum(map(is_under_way, found.items)),
-        was=visit.query.get("was"),
-    )
+        return visit.show("refunds.html", faults=invalid, found=None)
+    updates = live(visit, found.items, pace_of_list(found.items))
+    if updates.is_seen_by(visit):
+        return unchanged(visit)
+    return visit.show("refunds.html", found=found, updates=updates, under_way=sum(map(is_under_way, found.items)))
 
 
 @page("/refunds/{id}", section=SECTION)
 async def refund(visit: Visit) -> Reply:
     """Show one refund."""
     one = (await visit.payments.read.refund(visit.caller, RefundId(visit.ids["id"]))).value
-    return visit.show("refund.html", one=one, pace=pace_of(one), was=visit.query.get("was"))
+    updates = live(visit, one, pace_of(one))
+    if updates.is_seen_by(visit):
+        return unchanged(visit)
+    return visit.show("refund.html", one=one, updates=updates)
 
 
 @page("/transactions/{id}/refund", section=SECTION, for_staff=False)

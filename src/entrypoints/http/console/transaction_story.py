@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
+from entrypoints.http.console.live import SOON_SECONDS
 from payments_core.describe import JsonObject
 from payments_core.money import Money, currency
 
-SECONDS: Final = 2
-"""Between two looks of a page at what is under way."""
-SECONDS_IN_DOUBT: Final = 15
+IN_DOUBT_SECONDS: Final = 15
 """Where the gateway gave no clear answer: that takes minutes, or days."""
 
 _MEANINGS: Final[Mapping[tuple[str, str | None], str]] = {
@@ -108,9 +107,9 @@ def pace_of(
     Deliveries count until their first attempt: the next ones may be hours apart.
     """
     under_way = filter(is_under_way, (one, *refunds))
-    paces = [SECONDS if each["status_reason"] is None else SECONDS_IN_DOUBT for each in under_way]
+    paces = [SOON_SECONDS if each["status_reason"] is None else IN_DOUBT_SECONDS for each in under_way]
     if any(delivery["status"] == "pending" and not delivery["attempts"] for delivery in deliveries):
-        paces.append(SECONDS)
+        paces.append(SOON_SECONDS)
     return min(paces, default=None)
 
 

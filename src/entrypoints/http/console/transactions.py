@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Final
 
+from entrypoints.http.console.live import live, unchanged
 from entrypoints.http.console.page import form, page
 from entrypoints.http.console.sent_forms import once_of
 from entrypoints.http.console.transaction_filter import RARELY_USED, given, read_filter
@@ -25,6 +25,7 @@ from payments_core.ids import TransactionId, made_at
 from payments_core.page import LIMIT_MAX, Page
 from payments_core.transaction import Status
 from payments_core.use_cases.read_lists import ListQuery
+from payments_core.values import Json
 
 SECTION: Final = "transactions"
 ROWS: Final = 25
@@ -60,7 +61,10 @@ def _show_list(
     error: str | None = None,
     status: int = 200,
 ) -> Reply:
-    asked = given(visit)
+    asked, items = given(visit), found.items if found else ()
+    updates = live(visit, items, pace_of_list(items))
+    if updates.is_seen_by(visit):
+        return unchanged(visit)
     at_fault = {fault.field for fault in faults.faults} if faults else set[str]()
     return visit.show(
         "transactions.html",
@@ -72,9 +76,8 @@ def _show_list(
         statuses=STATUSES,
         asked=asked,
         more_is_asked=any(name in asked or name in at_fault for name in RARELY_USED),
-        pace=pace_of_list(found.items) if found else None,
-        under_way=sum(map(is_under_way, found.items)) if found else 0,
-        was=visit.query.get("was"),
+        updates=updates,
+        under_way=sum(map(is_under_way, items)),
         cursor=visit.query.get("cursor"),
     )
 
@@ -108,6 +111,10 @@ async def _show_one(visit: Visit, *, error: str | None = None, status: int = 200
     refunds = (await read.refunds(caller, ListQuery(limit=LIMIT_MAX), id)).items
     attempts = (await read.attempts(caller, id)).value
     deliveries = (await read.deliveries_of(caller, id)).value
+    shown: list[Json] = [one, history.items, refunds, attempts, deliveries]
+    updates = live(visit, shown, pace_of(one, refunds, deliveries))
+    if updates.is_seen_by(visit):
+        return unchanged(visit)
     return visit.show(
         "transaction.html",
         status=status,
@@ -120,16 +127,9 @@ async def _show_one(visit: Visit, *, error: str | None = None, status: int = 200
         refunds=refunds,
         attempts=attempts,
         deliveries=deliveries,
-        pace=pace_of(one, refunds, deliveries),
-        state_now=_state_of(one, refunds),
-        was=visit.query.get("was"),
+        updates=updates,
         once=once_of(visit),
     )
-
-
-def _state_of(one: JsonObject, refunds: Sequence[JsonObject]) -> str:
-    """Return in one word each what whoever looks would want to hear of when it changes."""
-    return ",".join([str(one["status"]), *sorted(str(refund["status"]) for refund in refunds)])
 
 
 PAGES: Final = (transactions, transaction, cancel)

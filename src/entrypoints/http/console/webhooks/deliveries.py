@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from entrypoints.http.console.fields import Fields
-from entrypoints.http.console.live import live, unchanged
+from entrypoints.http.console.live import live, seconds_until, unchanged
 from entrypoints.http.console.page import form, page
 from entrypoints.http.console.sent_forms import once_of, words_of
 from entrypoints.http.console.visits import Visit, says
@@ -107,7 +107,7 @@ async def _endpoint(visit: Visit, *, error: str | None = None) -> Reply:
         found = await _deliveries(visit)
     except Invalid as invalid:
         refused = invalid
-    updates = live([health, found.items], due=_due(found.items), now=visit.services.clock.now())
+    updates = live(visit, [health, found.items], seconds_until(_due(found.items), visit.services.clock.now()))
     if updates.is_seen_by(visit):
         return unchanged(visit)
     return visit.show(
@@ -122,7 +122,7 @@ async def _endpoint(visit: Visit, *, error: str | None = None) -> Reply:
         cursor=visit.query.get("cursor"),
         statuses=[("", "All"), *((str(status), str(status)) for status in DeliveryStatus)],
         event_types=[("", "All"), *((str(type), str(type)) for type in EventType)],
-        live=updates,
+        updates=updates,
         once=once_of(visit),
         count_max=COUNT_MAX,
         disabled_after=in_time(DISABLED_AFTER),
@@ -132,7 +132,7 @@ async def _endpoint(visit: Visit, *, error: str | None = None) -> Reply:
 async def _delivery(visit: Visit, *, error: str | None = None) -> Reply:
     read, endpoint = visit.payments.read, endpoint_id(visit)
     found = (await read.delivery(visit.caller, endpoint, DeliveryId(visit.ids["delivery"]))).value
-    updates = live(found, due=_due([found]), now=visit.services.clock.now())
+    updates = live(visit, found, seconds_until(_due([found]), visit.services.clock.now()))
     if updates.is_seen_by(visit):
         return unchanged(visit)
     event = (await read.event(visit.caller, EventId(str(found["event"])))).value
@@ -146,7 +146,7 @@ async def _delivery(visit: Visit, *, error: str | None = None) -> Reply:
         about=_about(event),
         body=encode_json(event).decode(),
         indented=json.dumps(event, indent=2, ensure_ascii=False),
-        live=updates,
+        updates=updates,
         once=once_of(visit),
     )
 
