@@ -193,6 +193,13 @@ async def test_a_payment_is_made_searched_for_exported_and_refunded_without_java
     assert "Without a script" in (await (await downloading.value).path()).read_text()
 
 
+async def test_why_there_is_no_export_is_said_on_a_page(person: Person) -> None:
+    await person.go("/console/transactions?currency=XXX")
+    await person.page.evaluate("document.querySelector('#e-currency').remove()")
+    await person.link("Export as CSV").click()
+    await expect(person.page.locator("#e-currency")).to_be_visible()
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason"),
     [("Declined: not enough money", "enough money"), ("Declined: suspected fraud", "suspicion of fraud")],
