@@ -92,3 +92,22 @@ async def test_what_a_list_cannot_be_narrowed_to_is_said_at_its_field(staff: Bro
     assert page.status == 400
     assert 'aria-invalid="true"' in page.html
     assert "There is no such" in page.words
+
+
+async def test_staff_look_for_payments_of_all_merchants_by_all_that_merchants_do(shop: Shop, staff: Browser) -> None:
+    one, other = shop, await shop.api.open_shop()
+    cheap = await one.pay(amount="5.00", currency="EUR", metadata={"order": "17"})
+    dear = await other.pay(amount="900.00", currency="EUR", description="A piano")
+    for asked, found in (
+        ("currency=EUR&min_amount=100", [dear]),
+        ("metadata_key=order&metadata_value=17", [cheap]),
+        ("text=piano", [dear]),
+        (f"merchant={one.id}&status=pending", [cheap]),
+        ("to=2026-02-01", []),
+    ):
+        page = await staff.get(f"/console/staff/transactions?{asked}")
+        assert page.status == 200
+        assert [id for id in (dear["id"], cheap["id"]) if id in page.html] == [each["id"] for each in found], asked
+    page = await staff.get("/console/staff/transactions?status=x&min_amount=1")
+    assert page.status == 400
+    assert page.html.count('aria-invalid="true"') == 2
