@@ -515,3 +515,11 @@ async def test_a_cursor_of_another_list_is_refused_in_words(browser: Browser, pa
     assert "start without one" in page.words
     assert "cursor:" not in page.words
     assert "`errors`" not in page.words
+
+
+async def test_a_payment_key_leads_to_the_payments_through_it(shop: Shop, browser: Browser) -> None:
+    page = await browser.get(DEVELOPERS)
+    [payments] = [link for link in page.links if link.startswith("/console/transactions?")]
+    assert payments == f"/console/transactions?payment_key={shop.payment_key_id}"
+    made = await shop.pay()
+    assert f"/console/transactions/{made['id']}" in (await browser.get(payments)).links
