@@ -90,7 +90,7 @@ def _span(visit: Visit, today: date) -> tuple[date, date]:
     last = last or today
     first = first or _back(last, SPAN_DEFAULT)
     if first > last:
-        raise Invalid.field(TO, "out_of_range", "Must be the first day or a later one.")
+        raise Invalid.field(TO, "out_of_order", "Is before the first day.")
     if (last - first).days >= SPAN_DAYS_MAX:
         raise Invalid.field(FROM, "out_of_range", f"A span has {SPAN_DAYS_MAX} days at most.")
     return first, last

@@ -7,7 +7,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
-from entrypoints.http.console.developers.calls import LANGUAGES, ApiCall
+from entrypoints.http.console.developers.calls import LANGUAGES, ApiCall, Body
 from entrypoints.http.console.developers.own import (
     active_payment_key,
     api_key_placeholder,
@@ -74,6 +74,9 @@ def _examples(server: str, api_key: str, payment_key: str, paid: JsonObject | No
     def get(path: str) -> ApiCall:
         return ApiCall(method="GET", url=f"{server}{path}", api_key=api_key)
 
+    def post(path: str, body: Body, once: str | None = None) -> ApiCall:
+        return ApiCall(method="POST", url=f"{server}{path}", api_key=api_key, body=body, once=once)
+
     pay = {"payment_key": payment_key, "amount": "100.00", "currency": "USD", "description": f"Order {order}"}
     refund = {"transaction": transaction, "amount": left, "reason": "Returned"}
     webhook = {"url": "https://shop.example.com/webhooks", "events": [EventType.TRANSACTION_SUCCEEDED]}
@@ -83,13 +86,7 @@ def _examples(server: str, api_key: str, payment_key: str, paid: JsonObject | No
             title="Take a payment",
             words="It is accepted at once, and pending; a webhook says how it ended. Sent again with the same "
             "Idempotency-Key, it is the same payment.",
-            call=ApiCall(
-                method="POST",
-                url=f"{server}/api/transactions/pay",
-                api_key=api_key,
-                body=pay,
-                once=f"order-{order}",
-            ),
+            call=post("/api/transactions/pay", pay, f"order-{order}"),
         ),
         Example(
             code="look",
@@ -107,18 +104,12 @@ def _examples(server: str, api_key: str, payment_key: str, paid: JsonObject | No
             code="refund",
             title="Refund a payment",
             words="All that is left of it, or a part: amount says how much.",
-            call=ApiCall(
-                method="POST",
-                url=f"{server}/api/refunds/",
-                api_key=api_key,
-                body=refund,
-                once=f"refund-{order}",
-            ),
+            call=post("/api/refunds/", refund, f"refund-{order}"),
         ),
         Example(
             code="webhook",
             title="Be told what happens",
             words="The answer has the secret by which you verify what arrives, this once.",
-            call=ApiCall(method="POST", url=f"{server}/api/webhooks/", api_key=api_key, body=webhook),
+            call=post("/api/webhooks/", webhook),
         ),
     ]
