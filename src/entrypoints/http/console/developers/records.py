@@ -101,9 +101,16 @@ def _shown(visit: Visit, entry: JsonObject) -> JsonObject:
         **entry,
         "words": action_in_words(str(entry["action"])),
         "by": ACTORS.get(kind, action_in_words(kind)),
-        "place": page_of(visit, entry["subject"]),
+        "place": page_of(visit, entry["subject"]) if _is_of_this_mode(visit, entry) else None,
         "more": [[name.replace("_", " "), _text(value)] for name, value in more.items() if value is not None],
     }
+
+
+def _is_of_this_mode(visit: Visit, entry: JsonObject) -> bool:
+    """Say whether what an entry names is in the mode that is shown: one of both modes may tell of a key of the other."""
+    detail = entry["detail"]
+    named = detail.get("livemode", visit.caller.livemode) if isinstance(detail, dict) else visit.caller.livemode
+    return named == visit.caller.livemode
 
 
 def _text(value: Json) -> str:
