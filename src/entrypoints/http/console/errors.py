@@ -33,7 +33,14 @@ SENT_BEFORE: Final = Kind(
     explanation="It was sent with other entries, and those were taken. These were not.",
     cure="Go back, load the page again, and send the form from there if these count as well.",
 )
-_FOR_PEOPLE: Final[Mapping[str, Kind]] = {kind.code: kind for kind in (NOT_OF_OURS, SENT_BEFORE)}
+OUR_FAULT: Final = Kind(
+    code="internal_error",
+    status=500,
+    title="Something went wrong here",
+    explanation="It is our fault, and it is in our log.",
+    cure="Try again. If it stays so, tell whoever runs this installation the number of the request below.",
+)
+_FOR_PEOPLE: Final[Mapping[str, Kind]] = {kind.code: kind for kind in (NOT_OF_OURS, SENT_BEFORE, OUR_FAULT)}
 """What pages say of problems whose words in the catalogue are for whoever writes a client of the API."""
 
 

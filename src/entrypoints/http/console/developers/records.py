@@ -107,7 +107,7 @@ def _shown(visit: Visit, entry: JsonObject) -> JsonObject:
 
 
 def _is_of_this_mode(visit: Visit, entry: JsonObject) -> bool:
-    """Say whether what an entry names is in the mode that is shown: one of both modes may tell of a key of the other."""
+    """Say whether what an entry names is in the mode that is shown: one of both may tell of a key of the other."""
     detail = entry["detail"]
     named = detail.get("livemode", visit.caller.livemode) if isinstance(detail, dict) else visit.caller.livemode
     return named == visit.caller.livemode
