@@ -94,14 +94,18 @@ def _text_of(made: Any, name: str) -> str:
             return "" if made[name] is None else str(made[name])
 
 
-@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n"])
+WIDE = "\uff1d\uff0b\uff0d\uff20"
+"""The same signs at full width, which spreadsheets of some languages reckon with as well."""
+
+
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "\t", "\r", "\n", *WIDE])
 async def test_no_cell_is_a_formula(api: Api, shop: Shop, browser: Browser, begin: str) -> None:
     text = f"{begin}HYPERLINK(1)"
     await shop.pay(description=text, customer_reference=f"a{text}")
     (row,) = _rows(await _get(api, browser))
     assert row["description"] == f"'{text}"
     assert row["customer_reference"] == f"a{text}"
-    assert not [cell for cell in row.values() if cell.startswith(tuple("=+-@\t\r\n"))]
+    assert not [cell for cell in row.values() if cell.startswith(tuple(f"=+-@\t\r\n{WIDE}"))]
 
 
 async def test_an_export_of_nothing_is_the_names_of_its_columns(api: Api, browser: Browser) -> None:

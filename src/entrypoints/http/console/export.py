@@ -46,7 +46,9 @@ COLUMNS: Final = (
 )
 PIECE_BYTES: Final = 64 * 1024
 """About as much is sent at once: what the server holds for one client that reads slowly."""
-_FORMULAS: Final = tuple("=+-@\t\r\n")
+_FORMULAS: Final = tuple(
+    "=+-@\t\r\n\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
 """With what begins a cell that a spreadsheet would reckon with (OWASP, CSV injection; ASVS 5.0, 1.2.10)."""
 _TEXT: Final = (b"content-type", b"text/csv; charset=utf-8; header=present")
 TOO_MANY: Final = (
