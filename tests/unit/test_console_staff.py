@@ -111,3 +111,18 @@ async def test_staff_look_for_payments_of_all_merchants_by_all_that_merchants_do
     page = await staff.get("/console/staff/transactions?status=x&min_amount=1")
     assert page.status == 400
     assert page.html.count('aria-invalid="true"') == 2
+
+
+@pytest.mark.parametrize("outcome", [None, "perhaps"])
+async def test_what_became_of_an_attempt_is_said_and_not_guessed(
+    shop: Shop, staff: Browser, outcome: str | None
+) -> None:
+    paid = await shop.paid()
+    listed = await staff.get("/console/staff/attempts?state=approved")
+    attempt = next(link for link in listed.links if link.startswith("/console/staff/attempts/"))
+    await staff.get(attempt)
+    typed = {"outcome": outcome, "code": "lost", "message": "Lost.", "correct": "yes", "sure": "yes"}
+    page = await staff.submit(f"{attempt}/resolve", typed)
+    assert page.status == 400
+    assert "Say which of the two it was." in page.words
+    assert (await shop.get(f"/api/transactions/{paid['id']}/")).json()["status"] == "succeeded"

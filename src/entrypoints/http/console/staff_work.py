@@ -85,17 +85,10 @@ async def attempt(visit: Visit) -> Reply:
 async def resolve(visit: Visit) -> Reply:
     """Take a person's word on what became of an attempt: first ask once more, then do it."""
     id = AttemptId(visit.ids["id"])
-    typed = visit.form
-    if typed.text("outcome") == "approved":
-        outcome: Approved | Declined = Approved(reference=typed.text("reference"))
-    else:
-        outcome = Declined(code=typed.text("code"), message=typed.text("message"))
-    command = Resolve(
-        outcome=outcome, by=visit.staff.name, note=typed.get("note"), correct=typed.get("correct") is not None
-    )
     try:
+        command = _resolution(visit)
         check_resolution(command)
-        if typed.get("sure") is None:
+        if visit.form.get("sure") is None:
             return await _attempt(visit, asks=True)
         resolved = await visit.staff.resolve(id, command)
     except Invalid as invalid:
@@ -120,6 +113,21 @@ async def audit(visit: Visit) -> Reply:
 
 
 PAGES: Final = (jobs, job, revive, attempts, attempt, resolve, audit)
+
+
+def _resolution(visit: Visit) -> Resolve:
+    """Return what the form says became of an attempt. Raises Invalid."""
+    typed = visit.form
+    match typed.text("outcome"):
+        case "approved":
+            outcome: Approved | Declined = Approved(reference=typed.text("reference"))
+        case "declined":
+            outcome = Declined(code=typed.text("code"), message=typed.text("message"))
+        case _:
+            # Neither is taken for granted: one says that money moved, the other that it did not.
+            raise Invalid.field("outcome", "required", "Say which of the two it was.")
+    correct = typed.get("correct") is not None
+    return Resolve(outcome=outcome, by=visit.staff.name, note=typed.get("note"), correct=correct)
 
 
 async def _job(visit: Visit, *, error: str | None = None) -> Reply:
