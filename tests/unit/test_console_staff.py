@@ -113,6 +113,16 @@ async def test_staff_look_for_payments_of_all_merchants_by_all_that_merchants_do
     assert page.html.count('aria-invalid="true"') == 2
 
 
+async def test_the_way_home_of_the_staff_is_to_their_own_pages(shop: Shop, staff: Browser) -> None:
+    home = staff.page.links[1]
+    assert (await staff.get(home)).path == "/console/staff"
+    # Pages of errors, which know nobody, lead to where merchants begin.
+    sign_in = await staff.get("/console")
+    assert sign_in.path.partition("?")[0] == SIGN_IN
+    assert "/console/staff" in sign_in.links
+    assert "/console/staff" not in (await Browser(shop.api.client).get("/console")).links
+
+
 @pytest.mark.parametrize("outcome", [None, "perhaps"])
 async def test_what_became_of_an_attempt_is_said_and_not_guessed(
     shop: Shop, staff: Browser, outcome: str | None

@@ -151,8 +151,14 @@ def _is_closed(visit: Visit) -> bool:
 
 
 def _sign_in_form(visit: Visit, *, email: str, error: str | None = None) -> Reply:
-    next_path = visit.form.get("next") or visit.query.get("next")
-    return visit.show("sign_in.html", email=email, error=error, next_path=next_path, is_open=not _is_closed(visit))
+    return visit.show(
+        "sign_in.html",
+        email=email,
+        error=error,
+        next_path=visit.form.get("next") or visit.query.get("next"),
+        is_open=not _is_closed(visit),
+        is_staff=visit.cookie.who is Who.STAFF,
+    )
 
 
 def _sign_up_form(visit: Visit, *, faults: Invalid | None = None, error: str | None = None) -> Reply:
