@@ -12,12 +12,15 @@ from datetime import timedelta
 import pytest
 
 from entrypoints.http.app import create_app
+from entrypoints.http.console.errors import error_page
 from entrypoints.http.console.handlers import PAGES
 from entrypoints.http.console.page import For
 from entrypoints.http.console.rendering import asset
 from entrypoints.http.console.session_cookie import SECURE_NAME
+from entrypoints.http.problems import Refusal
+from entrypoints.http.request_context import RequestContext
 from entrypoints.settings import Settings
-from payments_core import Payments
+from payments_core import OutcomeUnknown, Payments, Unavailable
 from payments_core.gateway import Capabilities, Outcome, Sighting, Submission
 from payments_core.merchant import CONSOLE_SESSION_LIFETIME
 from tests.unit.console_browser import Browser
@@ -226,6 +229,26 @@ async def test_an_address_that_is_none_is_a_page_and_a_static_file_is_kept_for_g
     assert "immutable" in (await api.client.get(css)).headers["cache-control"]
     assert (await api.client.get("/console/static/console.css?v=old")).headers["cache-control"] == "no-cache"
     assert (await api.client.get("/console/static/page.html")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        *(Refusal(code) for code in ("bad_request", "not_found", "unsupported_media_type", "body_too_large")),
+        *(Refusal(code) for code in ("method_not_allowed", "rate_limited", "idempotency_key_reused")),
+        *(Unavailable("away"), OutcomeUnknown("broken"), RuntimeError("ours")),
+    ],
+    ids=str,
+)
+def test_pages_speak_to_people_and_not_to_their_programs(error: Exception) -> None:
+    words = error_page(error, RequestContext("req_1", {})).body.decode()
+    for word in ("API", "HTTP", "Retry-After", "RateLimit", "header", "idempotency key", "JSON", "`"):
+        assert word not in words.partition("<main")[2]
+
+
+def test_whoever_cannot_know_whether_it_was_done_is_told_how_it_is_done_once() -> None:
+    page = error_page(OutcomeUnknown("broken"), RequestContext("req_1", {})).body.decode()
+    assert "send the form once more: it has its effect once" in page
 
 
 def test_names_of_files_that_are_not_there_are_not_remembered() -> None:

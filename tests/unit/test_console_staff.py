@@ -136,3 +136,11 @@ async def test_what_became_of_an_attempt_is_said_and_not_guessed(
     assert page.status == 400
     assert "Say which of the two it was." in page.words
     assert (await shop.get(f"/api/transactions/{paid['id']}/")).json()["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("id", ["nothing", f"txn_{'0' * 26}"])
+async def test_what_is_not_found_is_said_in_words_for_people(staff: Browser, id: str) -> None:
+    page = await staff.get(f"/console/staff/find?id={id}")
+    assert page.status == 404
+    assert "API" not in page.words
+    assert "`" not in page.words

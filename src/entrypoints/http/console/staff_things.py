@@ -81,7 +81,7 @@ async def find(visit: Visit) -> Reply:
     """Lead to what an id is of, whosever it is."""
     id = visit.query.text("id")
     if IDS.fullmatch(id) is None:
-        raise NotFound("This is no id of anything: three letters, `_`, and 26 digits and capital letters.")
+        raise NotFound("This is no id of anything: three letters, _, and 26 digits and capital letters.")
     found = await visit.staff.find(id)
     return visit.lead(_place_of(found))
 
